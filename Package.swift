@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// Development manifest: a target exists from the day its folder does.
+let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
+func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: here + "/" + path) }
+
+let common: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+let strict: [SwiftSetting] = common + [.strictMemorySafety()]
+let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
+
+// name, local dependencies, product dependencies
+let libraries: [(String, [String], [Target.Dependency])] = [
+  ("LinuxSystem", ["CLinux"], []),
+  ("Seccomp", ["LinuxSystem", "CLinux"], []),
+  ("Landlock", ["LinuxSystem", "CLinux"], []),
+  ("Ptrace", ["LinuxSystem", "CLinux"], []),
+  ("Cgroup", ["LinuxSystem", "CLinux"], []),
+  ("AgentshPolicy", [], []),
+  ("AgentshEvent", [], []),
+  ("AgentshWire", ["AgentshPolicy", "AgentshEvent"], []),
+  ("AgentshConfig", ["AgentshPolicy"], [yams]),
+  ("AgentshAudit", ["AgentshEvent"], [grdb]),
+  ("AgentshEnforcement",
+    ["AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "Landlock", "Ptrace", "Cgroup", "LinuxSystem", "CLinux"],
+    []),
+  ("AgentshAPI", [], []),
+  ("AgentshSession", ["AgentshPolicy", "AgentshEvent", "AgentshWire", "AgentshConfig", "AgentshAudit", "AgentshAPI"], []),
+  ("AgentshServer",
+    ["AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshAudit", "AgentshEvent", "AgentshWire", "AgentshPolicy",
+      "LinuxSystem", "CLinux"],
+    [hummingbird, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]),
+  ("AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"],
+    [nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")]),
+  ("AgentshCommands",
+    ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshPolicy", "AgentshEvent", "AgentshWire", "LinuxSystem", "CLinux"],
+    [arguments]),
+]
+let executables: [(String, [String], [LinkerSetting])] = [
+  ("agentsh", ["AgentshCommands"], staticExecutable),
+  ("agentshd", ["AgentshServer"], []),
+  ("agentsh-supervisor", ["AgentshEnforcement", "AgentshWire", "LinuxSystem", "CLinux"], staticExecutable),
+  ("agentsh-launch", ["AgentshWire", "Seccomp", "Landlock", "LinuxSystem", "CLinux"], staticExecutable),
+]
+let tests: [(String, [String])] = [
+  ("AgentshPolicyTests", ["AgentshPolicy"]),
+  ("AgentshEventTests", ["AgentshEvent"]),
+  ("AgentshWireTests", ["AgentshWire", "AgentshPolicy", "AgentshEvent"]),
+  ("AgentshConfigTests", ["AgentshConfig", "AgentshPolicy"]),
+  ("AgentshAuditTests", ["AgentshAudit", "AgentshEvent"]),
+  ("AgentshEnforcementTests", ["AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
+  ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
+  ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
+  ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient"]),
+  ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),
+  ("KernelTests", ["Seccomp", "Landlock", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),
+  ("EndToEndTests", ["LinuxSystem", "CLinux"]),
+  ("EvasionTests", ["LinuxSystem", "CLinux"]),
+]
+
+var targets: [Target] = []
+if exists("Sources/CLinux") {
+  targets.append(.target(name: "CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]))
+}
+func local(_ names: [String]) -> [Target.Dependency] {
+  names.filter { exists("Sources/" + $0) }.map { .target(name: $0) }
+}
+for (name, uses, products) in libraries where exists("Sources/" + name) {
+  targets.append(.target(name: name, dependencies: local(uses) + products, swiftSettings: strict))
+}
+for (name, uses, link) in executables where exists("Sources/" + name) {
+  targets.append(
+    .executableTarget(name: name, dependencies: local(uses), swiftSettings: strict, linkerSettings: link))
+}
+for (name, uses) in tests where exists("Tests/" + name) {
+  targets.append(.testTarget(name: name, dependencies: local(uses), swiftSettings: common))
+}
+
+var packages: [Package.Dependency] = []
+if exists("Sources/AgentshConfig") { packages.append(.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")) }
+if exists("Sources/AgentshAudit") { packages.append(.package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0")) }
+if exists("Sources/AgentshServer") {
+  packages += [
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ]
+}
+if exists("Sources/AgentshServer") || exists("Sources/AgentshClient") {
+  packages.append(.package(url: "https://github.com/apple/swift-nio", from: "2.101.2"))
+}
+if exists("Sources/AgentshCommands") {
+  packages.append(.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"))
+}
+
+let package = Package(name: "agentsh", dependencies: packages, targets: targets)

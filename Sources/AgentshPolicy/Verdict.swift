@@ -1,0 +1,70 @@
+/// What a rule says. `approve` without anybody who can approve is carried out as deny.
+package enum Verdict: UInt8, Sendable, CaseIterable {
+  case allow, deny, approve, audit, redirect, softDelete, absorb
+
+  /// The word in policy files.
+  package var word: StaticString {
+    switch self {
+    case .allow: "allow"
+    case .deny: "deny"
+    case .approve: "approve"
+    case .audit: "audit"
+    case .redirect: "redirect"
+    case .softDelete: "soft_delete"
+    case .absorb: "absorb"
+    }
+  }
+}
+
+/// The lists of a policy; with an index it names a rule.
+package enum RuleList: UInt8, Sendable, CaseIterable { case file, command, network, unixSocket, signal }
+
+/// One decision: the verdict and the rule that gave it. Eight bytes, no references.
+package struct Decision: Equatable, Sendable {
+  package let verdict: Verdict
+  package let list: RuleList
+  /// Index into the list, or a `Default`'s raw value below zero.
+  package let rule: Int32
+
+  package init(verdict: Verdict, list: RuleList, rule: Int32) {
+    self.verdict = verdict
+    self.list = list
+    self.rule = rule
+  }
+
+  package init(_ verdict: Verdict, _ list: RuleList, default given: Default) {
+    self.init(verdict: verdict, list: list, rule: given.rawValue)
+  }
+
+  /// Outcomes that no rule of the file gave.
+  package enum Default: Int32, Sendable, CaseIterable {
+    case allowReads = -1, denyReads = -2, denyFiles = -3, denyCommands = -4, denyExecve = -5, denyNetwork = -6
+    case denyUnix = -7, denySignals = -8
+    /// Our own runtime directory, state, policies and programs: denied before every policy.
+    case floor = -9
+    /// The request could not be read, resolved or understood.
+    case unresolved = -10
+    /// Belongs to the mechanism itself and is allowed whatever the policy says (our own launch).
+    case mechanism = -11
+
+    package var name: StaticString {
+      switch self {
+      case .allowReads: "default-allow-reads"
+      case .denyReads: "default-deny-reads"
+      case .denyFiles: "default-deny-files"
+      case .denyCommands: "default-deny-commands"
+      case .denyExecve: "default-deny-execve"
+      case .denyNetwork: "default-deny-network"
+      case .denyUnix: "default-deny-unix"
+      case .denySignals: "default-deny-signals"
+      case .floor: "agentsh-floor"
+      case .unresolved: "agentsh-unresolved"
+      case .mechanism: "agentsh-mechanism"
+      }
+    }
+  }
+
+  /// Whether the operation may go on at all. What cannot be carried out yet (approve without approver, redirect,
+  /// soft_delete, absorb) is not permitted.
+  package var permits: Bool { verdict == .allow || verdict == .audit }
+}

@@ -1,0 +1,197 @@
+#include "CLinux.h"
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+#define RESULT(call) ({ long r_ = (call); r_ < 0 ? -(long)errno : r_; })
+
+long clinux_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags)
+{
+  struct sock_fprog fprog = { .len = count, .filter = (struct sock_filter *)program };
+  return clinux_syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (long)&fprog, 0, 0, 0);
+}
+
+long clinux_notif_sizes(struct seccomp_notif_sizes *sizes)
+{
+  return clinux_syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, (long)sizes, 0, 0, 0);
+}
+
+long clinux_notif_receive(int listener, struct seccomp_notif *request)
+{
+  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, (long)request, 0, 0, 0);
+}
+
+long clinux_notif_send(int listener, struct seccomp_notif_resp *response)
+{
+  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, (long)response, 0, 0, 0);
+}
+
+long clinux_notif_id_valid(int listener, uint64_t id)
+{
+  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_ID_VALID, (long)&id, 0, 0, 0);
+}
+
+long clinux_notif_addfd(int listener, struct seccomp_notif_addfd *add)
+{
+  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_ADDFD, (long)add, 0, 0, 0);
+}
+
+long clinux_notif_sync_wake_up(int listener)
+{
+  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOW(4, __u64), 1, 0, 0, 0);
+}
+
+long clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds, int count)
+{
+  union { struct cmsghdr align; char space[CMSG_SPACE(sizeof(int) * 16)]; } control;
+  struct iovec part = { .iov_base = (void *)bytes, .iov_len = length };
+  struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+  if (count < 0 || count > 16) return -EINVAL;
+  if (count > 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
+  }
+  return clinux_syscall(SYS_sendmsg, socket, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
+}
+
+long clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, int capacity, int *count, int *truncated)
+{
+  union { struct cmsghdr align; char space[CMSG_SPACE(sizeof(int) * 32)]; } control;
+  struct iovec part = { .iov_base = bytes, .iov_len = length };
+  struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+  *count = 0;
+  *truncated = 0;
+  long received = clinux_syscall(SYS_recvmsg, socket, (long)&message, MSG_CMSG_CLOEXEC, 0, 0, 0);
+  if (received < 0) return received;
+  if (message.msg_flags & MSG_CTRUNC) *truncated = 1;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    int held = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    for (int i = 0; i < held; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+      if (*count < capacity) fds[(*count)++] = fd;
+      else { clinux_syscall(SYS_close, fd, 0, 0, 0, 0, 0); *truncated = 1; }
+    }
+  }
+  return received;
+}
+
+long clinux_spawn_sharing(int (*body)(void *), void *argument, void *stack, size_t stack_size)
+{
+  return RESULT(clone(body, (char *)stack + stack_size, CLONE_VM | CLONE_FILES | SIGCHLD, argument));
+}
+
+long clinux_fork(void) { return RESULT(fork()); }
+
+/* Between clone and exec only raw calls on memory that was ready before: no allocation, no locks, no Swift. */
+struct spawn_state { const struct clinux_spawn *request; long error; int stage; sigset_t mask; };
+
+enum { STAGE_DESCRIPTORS = 1, STAGE_SESSION, STAGE_GROUPS, STAGE_GID, STAGE_UID, STAGE_VERIFY, STAGE_CAPABILITIES, STAGE_DEATH_SIGNAL, STAGE_EXEC };
+
+static int spawn_child(void *argument)
+{
+  struct spawn_state *state = argument;
+  const struct clinux_spawn *r = state->request;
+  struct sigaction defaults = { .sa_handler = SIG_DFL };
+#define STEP(number, call) do { state->stage = number; if ((state->error = (call)) < 0) _exit(127); } while (0)
+  for (int s = 1; s < 32; s++) if (s != SIGKILL && s != SIGSTOP) sigaction(s, &defaults, NULL);
+  /* Descriptors: first out of the way of their targets, then into place. */
+  int moved[16];
+  state->stage = STAGE_DESCRIPTORS;
+  if (r->fd_count < 0 || r->fd_count > 16) { state->error = -EINVAL; _exit(127); }
+  for (int i = 0; i < r->fd_count; i++) {
+    moved[i] = -1;
+    if (r->fds[i] >= 0) STEP(STAGE_DESCRIPTORS, moved[i] = (int)clinux_syscall(SYS_fcntl, r->fds[i], F_DUPFD, 64, 0, 0, 0));
+  }
+  for (int i = 0; i < r->fd_count; i++) {
+    if (moved[i] >= 0) STEP(STAGE_DESCRIPTORS, clinux_syscall(SYS_dup3, moved[i], i, 0, 0, 0, 0));
+    else clinux_syscall(SYS_close, i, 0, 0, 0, 0, 0);
+  }
+  STEP(STAGE_DESCRIPTORS, clinux_syscall(SYS_close_range, r->fd_count, ~0U, 0, 0, 0, 0));
+  if (r->new_session) STEP(STAGE_SESSION, clinux_syscall(SYS_setsid, 0, 0, 0, 0, 0, 0));
+  if (r->set_ids) {
+    if (r->keep_caps) STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0, 0));
+    STEP(STAGE_GROUPS, clinux_syscall(SYS_setgroups, r->group_count, (long)r->groups, 0, 0, 0, 0));
+    STEP(STAGE_GID, clinux_syscall(SYS_setresgid, r->gid, r->gid, r->gid, 0, 0, 0));
+    STEP(STAGE_UID, clinux_syscall(SYS_setresuid, r->uid, r->uid, r->uid, 0, 0, 0));
+    unsigned a = 0, b = 0, c = 0;
+    STEP(STAGE_VERIFY, clinux_syscall(SYS_getresuid, (long)&a, (long)&b, (long)&c, 0, 0, 0));
+    if (a != r->uid || b != r->uid || c != r->uid) { state->error = -EPERM; _exit(127); }
+    STEP(STAGE_VERIFY, clinux_syscall(SYS_getresgid, (long)&a, (long)&b, (long)&c, 0, 0, 0));
+    if (a != r->gid || b != r->gid || c != r->gid) { state->error = -EPERM; _exit(127); }
+    if (r->keep_caps) {
+      struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+      struct __user_cap_data_struct data[2];
+      for (int w = 0; w < 2; w++) {
+        unsigned bits = (unsigned)(r->keep_caps >> (32 * w));
+        data[w].effective = data[w].permitted = data[w].inheritable = bits;
+      }
+      STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_capset, (long)&header, (long)data, 0, 0, 0, 0));
+      for (int cap = 0; cap < 64; cap++)
+        if (r->keep_caps >> cap & 1) STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0, 0));
+    }
+  }
+  if (r->death_signal) STEP(STAGE_DEATH_SIGNAL, clinux_syscall(SYS_prctl, PR_SET_PDEATHSIG, r->death_signal, 0, 0, 0, 0));
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  STEP(STAGE_EXEC, clinux_syscall(SYS_execve, (long)r->path, (long)r->argv, (long)r->envp, 0, 0, 0));
+  _exit(127);
+}
+
+long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
+{
+  enum { SIZE = 64 * 1024 };
+  struct spawn_state state = { .request = request };
+  sigset_t all;
+  char *stack = (char *)clinux_syscall(SYS_mmap, 0, SIZE, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
+  if ((long)stack < 0 && (long)stack > -4096) { *stage = 0; return (long)stack; }
+  *stage = 0;
+  *pidfd = -1;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &state.mask);
+  long pid = RESULT(clone(spawn_child, stack + SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &state, pidfd));
+  sigprocmask(SIG_SETMASK, &state.mask, NULL);
+  clinux_syscall(SYS_munmap, (long)stack, SIZE, 0, 0, 0, 0);
+  if (pid < 0) return pid;
+  if (state.error < 0) {
+    int status;
+    waitpid((pid_t)pid, &status, 0);
+    if (*pidfd >= 0) close(*pidfd);
+    *pidfd = -1;
+    *stage = state.stage;
+    return state.error;
+  }
+  return pid;
+}
+
+int clinux_wifexited(int status) { return WIFEXITED(status); }
+int clinux_wexitstatus(int status) { return WEXITSTATUS(status); }
+int clinux_wifsignaled(int status) { return WIFSIGNALED(status); }
+int clinux_wtermsig(int status) { return WTERMSIG(status); }
+int clinux_wifstopped(int status) { return WIFSTOPPED(status); }
+int clinux_wstopsig(int status) { return WSTOPSIG(status); }
+unsigned int clinux_major(unsigned long device) { return major(device); }
+unsigned int clinux_minor(unsigned long device) { return minor(device); }
+unsigned long clinux_makedev(unsigned int a, unsigned int b) { return makedev(a, b); }
+
+extern char **environ;
+char **clinux_environ(void) { return environ; }

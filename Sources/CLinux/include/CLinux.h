@@ -1,0 +1,103 @@
+/* What Swift's Glibc module cannot see: raw system calls without errno, ioctl numbers that are function-like
+ * macros, structures newer than the distribution's headers, and descriptor passing (CMSG_* macros).
+ * Every function returns a value >= 0 or -errno. Nothing here decides anything. */
+#ifndef CLINUX_H
+#define CLINUX_H
+#define _GNU_SOURCE 1
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/ioctl.h>
+#include <linux/landlock.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <linux/types.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ptrace.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One raw system call: the kernel's own return value, -errno on failure. syscall(2) is variadic, which Swift lacks. */
+long clinux_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+/* seccomp_unotify(2). */
+long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags);
+long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);
+long clinux_notif_receive(int listener, struct seccomp_notif *request);
+long clinux_notif_send(int listener, struct seccomp_notif_resp *response);
+long clinux_notif_id_valid(int listener, uint64_t id);
+long clinux_notif_addfd(int listener, struct seccomp_notif_addfd *add);
+/* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6; Debian 12's headers lack it. */
+long clinux_notif_sync_wake_up(int listener);
+
+/* cmsg(3): one message with up to count descriptors. */
+long clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds, int count);
+/* Receives bytes and at most capacity descriptors (CLOEXEC); surplus ones are closed and truncation sets *truncated. */
+long clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, int capacity, int *count, int *truncated);
+
+/* clone(2) with CLONE_VM|CLONE_FILES on a stack of its own; body runs in the child, its result is the exit status. */
+long clinux_spawn_sharing(int (*body)(void *), void *argument, void *stack, size_t stack_size);
+/* fork(2), for tests and probes that must do something irrevocable; never in a program with threads that hold locks. */
+long clinux_fork(void);
+
+struct clinux_spawn {
+  const char *path;
+  char *const *argv;
+  char *const *envp;
+  const int *fds;          /* fds[i] becomes descriptor i in the child; -1 leaves i closed */
+  int fd_count;
+  int set_ids;             /* 1: become uid, gid, groups before exec (and verify it) */
+  unsigned int uid, gid;
+  const unsigned int *groups;
+  int group_count;
+  int new_session;         /* 1: setsid() */
+  int death_signal;        /* 0, or PR_SET_PDEATHSIG; fires when the spawning THREAD ends */
+  unsigned long keep_caps; /* with set_ids: capability bits that stay permitted, effective and ambient */
+};
+/* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
+long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
+
+int clinux_wifexited(int status);
+int clinux_wexitstatus(int status);
+int clinux_wifsignaled(int status);
+int clinux_wtermsig(int status);
+int clinux_wifstopped(int status);
+int clinux_wstopsig(int status);
+unsigned int clinux_major(unsigned long device);
+unsigned int clinux_minor(unsigned long device);
+unsigned long clinux_makedev(unsigned int major, unsigned int minor);
+char **clinux_environ(void);
+
+static const int CLINUX_SYS_OPENAT2 = 437;
+
+/* Landlock ABI 4 (network), 5 (ioctl), 6 (scope): newer than the 6.1 headers. */
+struct clinux_landlock_ruleset_attr {
+  uint64_t handled_access_fs, handled_access_net, scoped;
+};
+struct clinux_landlock_path_beneath {
+  uint64_t allowed_access;
+  int32_t parent_fd;
+} __attribute__((packed));
+struct clinux_landlock_net_port {
+  uint64_t allowed_access, port;
+};
+
+#endif
