@@ -1,0 +1,128 @@
+import CLinux
+import LinuxSystem
+
+/// A call that waits for its answer. Every path answers exactly once: an answer consumes the value, and a value that
+/// is dropped denies with EPERM.
+///
+/// `seccomp_unotify(2)`, since Linux 5.0.
+package struct PendingNotification: ~Copyable, Sendable {
+  /// What identifies the call until it is answered.
+  package let id: UInt64
+  /// The calling thread (a tid) in the supervisor's pid namespace.
+  package let thread: Int32
+  /// System call number of the architecture that the filter admitted (x86-64).
+  package let call: Int32
+  /// The six registers; pointers are addresses in the caller's memory.
+  package let arguments: InlineArray<6, UInt64>
+  private let listener: Int32
+
+  init(_ request: borrowing seccomp_notif, listener: Int32) {
+    id = request.id
+    thread = Int32(bitPattern: request.pid)
+    call = request.data.nr
+    arguments = [
+      request.data.args.0, request.data.args.1, request.data.args.2, request.data.args.3, request.data.args.4,
+      request.data.args.5,
+    ]
+    self.listener = listener
+  }
+
+  private init(_ parked: ParkedNotification) {
+    id = parked.id
+    thread = parked.thread
+    call = parked.call
+    arguments = parked.arguments
+    listener = parked.listener
+  }
+
+  /// Whether the caller still waits. To be asked after reading its memory and before any effect.
+  package borrowing func isAlive() -> Bool { clinux_notif_id_valid(listener, id) == 0 }
+
+  /// The call returns `value`. False when the caller is gone.
+  @discardableResult
+  package consuming func complete(_ value: Int64 = 0) -> Bool {
+    let done = send(value: value, error: 0, flags: 0)
+    discard self
+    return done
+  }
+
+  /// The call fails with `errno`, a positive number.
+  @discardableResult
+  package consuming func fail(_ errno: Int32) -> Bool {
+    let done = send(value: 0, error: errno > 0 ? -errno : -EPERM, flags: 0)
+    discard self
+    return done
+  }
+
+  /// The kernel carries the call out as it stands when it resumes. Only for decisions by register value, for calls
+  /// whose every possible argument gets the same verdict, and for what is verified afterwards (execve).
+  @discardableResult
+  package consuming func passThrough() -> Bool {
+    let done = send(value: 0, error: 0, flags: UInt32(SECCOMP_USER_NOTIF_FLAG_CONTINUE))
+    discard self
+    return done
+  }
+
+  /// The interrupted call is made again from the start, as after a handled signal with SA_RESTART (ERESTARTNOINTR);
+  /// it comes back as a new notification.
+  @discardableResult
+  package consuming func restart() -> Bool {
+    let done = send(value: 0, error: -513, flags: 0)
+    discard self
+    return done
+  }
+
+  /// Puts a copy of `descriptor` into the caller's table and returns its number there as the call's result. Where
+  /// that fails (EMFILE) the call fails with that errno: never CONTINUE. Returns the errno, 0 when done.
+  ///
+  /// ADDFD and then SEND rather than ADDFD with the SEND flag: only the plain SEND wakes synchronously.
+  @discardableResult
+  package consuming func complete(descriptor: Int32, closeOnExec: Bool) -> Int32 {
+    var add = seccomp_notif_addfd()
+    add.id = id
+    add.srcfd = UInt32(bitPattern: descriptor)
+    add.newfd_flags = closeOnExec ? UInt32(O_CLOEXEC) : 0
+    // SAFETY: `add` lives across the call.
+    let number = unsafe clinux_notif_addfd(listener, &add)
+    let failed = number < 0 ? Int32(truncatingIfNeeded: -number) : 0
+    if failed == 0 {
+      _ = send(value: Int64(number), error: 0, flags: 0)
+    } else {
+      _ = send(value: 0, error: -failed, flags: 0)
+    }
+    discard self
+    return failed
+  }
+
+  /// For a helper thread's queue: a value that can be copied, but has to become a notification again to be answered.
+  package consuming func park() -> ParkedNotification {
+    let parked = ParkedNotification(
+      id: id, thread: thread, call: call, arguments: arguments, listener: listener)
+    discard self
+    return parked
+  }
+
+  /// Takes a parked notification back. Once for each `park()`.
+  package static func resume(_ parked: ParkedNotification) -> PendingNotification { PendingNotification(parked) }
+
+  private borrowing func send(value: Int64, error: Int32, flags: UInt32) -> Bool {
+    var response = seccomp_notif_resp()
+    response.id = id
+    response.val = value
+    response.error = error
+    response.flags = flags
+    // SAFETY: `response` lives across the call.
+    return unsafe clinux_notif_send(listener, &response) == 0
+  }
+
+  deinit { _ = send(value: 0, error: -EPERM, flags: 0) }
+}
+
+/// A `PendingNotification` on its way to another thread.
+package struct ParkedNotification: Sendable {
+  fileprivate let id: UInt64
+  fileprivate let thread: Int32
+  fileprivate let call: Int32
+  fileprivate let arguments: InlineArray<6, UInt64>
+  fileprivate let listener: Int32
+}
