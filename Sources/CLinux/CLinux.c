@@ -1,3 +1,4 @@
+#include <sched.h>
 #include "CLinux.h"
 #include <string.h>
 #include <sys/ioctl.h>

@@ -3,7 +3,6 @@
  * Every function returns a value >= 0 or -errno. Nothing here decides anything. */
 #ifndef CLINUX_H
 #define CLINUX_H
-#define _GNU_SOURCE 1
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +16,13 @@
 #include <linux/types.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
+#include <linux/sched.h>
+#include <time.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ptrace.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,6 +33,25 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Behind _GNU_SOURCE, which must not be set here: Swift's Glibc module is built without it, and the two would differ. */
+#ifndef O_PATH
+#define O_PATH 010000000
+#define O_DIRECT 040000
+#define O_NOATIME 01000000
+#define O_TMPFILE 020200000
+#endif
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#ifndef F_SETSIG
+#define F_SETSIG 10
+#define F_GETSIG 11
+#endif
+#ifndef POLLRDHUP
+#define POLLRDHUP 0x2000
+#endif
+struct clinux_ucred { int32_t pid; uint32_t uid, gid; }; /* SO_PEERCRED, SCM_CREDENTIALS */
 
 /* One raw system call: the kernel's own return value, -errno on failure. syscall(2) is variadic, which Swift lacks. */
 long clinux_syscall(long number, long a, long b, long c, long d, long e, long f);

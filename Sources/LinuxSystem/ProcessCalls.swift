@@ -1,0 +1,63 @@
+import CLinux
+
+/// Copies `count` bytes at `address` of a process (any of its threads' ids) into the memory at `buffer` of ours. Returns how many were
+/// read (short at the end of a mapping), or -errno: ESRCH gone, EPERM not readable for us, EFAULT.
+///
+/// `process_vm_readv(2)`, since Linux 3.2. Wants the rights of ptrace's PTRACE_MODE_ATTACH_REALCREDS.
+package func readProcessMemory(
+  _ process: Int32, at address: UInt64, into buffer: Int, count: Int
+) -> Int {
+  var local = unsafe iovec(iov_base: UnsafeMutableRawPointer(bitPattern: buffer), iov_len: count)
+  var remote = unsafe iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt(address)), iov_len: count)
+  // SAFETY: `local` describes the caller's buffer; `remote` is only a number here.
+  return unsafe withUnsafePointer(to: &local) { local in
+    unsafe withUnsafePointer(to: &remote) { remote in
+      rawCall(
+        Int(SYS_process_vm_readv), Int(process), Int(bitPattern: local), 1, Int(bitPattern: remote), 1, 0)
+    }
+  }
+}
+
+/// `pidfd_open(2)`, since Linux 5.3. Returns a descriptor (CLOEXEC).
+package func openPidfd(_ process: Int32, flags: UInt32 = 0) -> Int {
+  rawCall(Int(SYS_pidfd_open), Int(process), Int(flags))
+}
+
+/// PIDFD_THREAD, since Linux 6.9: a pidfd for one thread.
+package let pidfdThread = UInt32(O_EXCL)
+
+/// `pidfd_getfd(2)`, since Linux 5.6: a duplicate (CLOEXEC) of another process's descriptor.
+package func takeDescriptor(_ pidfd: Int32, _ number: Int32) -> Int {
+  rawCall(Int(SYS_pidfd_getfd), Int(pidfd), Int(number), 0)
+}
+
+/// `pidfd_send_signal(2)`, since Linux 5.1.
+@discardableResult
+package func sendSignal(_ pidfd: Int32, _ signal: Int32) -> Int {
+  rawCall(Int(SYS_pidfd_send_signal), Int(pidfd), Int(signal), 0, 0)
+}
+
+/// `kill(2)`.
+@discardableResult
+package func sendSignal(toPid pid: Int32, _ signal: Int32) -> Int { rawCall(Int(SYS_kill), Int(pid), Int(signal)) }
+
+/// `gettid(2)` and `getpid(2)`.
+package func currentThread() -> Int32 { Int32(rawCall(Int(SYS_gettid))) }
+package func currentProcess() -> Int32 { Int32(rawCall(Int(SYS_getpid))) }
+package func currentUser() -> UInt32 { UInt32(rawCall(Int(SYS_geteuid))) }
+
+/// Nanoseconds since 1970. `clock_gettime(2)`, CLOCK_REALTIME.
+package func wallClock() -> UInt64 {
+  var time = timespec()
+  // SAFETY: `time` lives across the call.
+  _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+/// Nanoseconds of a clock that nobody sets. `clock_gettime(2)`, CLOCK_MONOTONIC.
+package func monotonicClock() -> UInt64 {
+  var time = timespec()
+  // SAFETY: `time` lives across the call.
+  _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
