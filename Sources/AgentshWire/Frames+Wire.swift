@@ -1,0 +1,96 @@
+/// Length of the key that a supervisor proves itself with after the daemon came back.
+package let reattachKeySize = 32
+
+extension WireReader {
+  /// The 32 bytes of a reattach key; another length is refused.
+  fileprivate mutating func reattachKey() throws(WireError) -> [UInt8] {
+    let at = offset
+    let key = Array(try raw())
+    guard key.count == reattachKeySize else { throw .badValue(offset: at, what: "reattach key") }
+    return key
+  }
+}
+
+extension Welcome: WireCodable {
+  package func encode(to writer: inout WireWriter) {
+    writer.value(sessionID)
+    writer.value(workspace)
+    writer.value(ownerUID)
+    writer.value(policy)
+    writer.value(reattachKey)
+    writer.value(supervisorSocket)
+    writer.value(spoolPath)
+    writer.value(spoolLimit)
+    writer.byte(overflow.rawValue)
+  }
+
+  package init(from reader: inout WireReader) throws(WireError) {
+    let sessionID = try reader.value(String.self)
+    let workspace = try reader.value(String.self)
+    let ownerUID = try reader.value(UInt32.self)
+    let policy = try reader.value(PolicyRules.self)
+    let key = try reader.reattachKey()
+    let supervisorSocket = try reader.value(String.self)
+    let spoolPath = try reader.value(String.self)
+    let spoolLimit = try reader.value(UInt64.self)
+    let at = reader.offset
+    guard let overflow = Overflow(rawValue: try reader.byte()) else {
+      throw .badValue(offset: at, what: "overflow")
+    }
+    self.init(
+      sessionID: sessionID, workspace: workspace, ownerUID: ownerUID, policy: policy, reattachKey: key,
+      supervisorSocket: supervisorSocket, spoolPath: spoolPath, spoolLimit: spoolLimit, overflow: overflow)
+  }
+}
+
+extension Ready: WireCodable {
+  package func encode(to writer: inout WireWriter) {
+    writer.value(supervisorPid)
+    writer.value(targetPid)
+    writer.value(degraded)
+  }
+
+  package init(from reader: inout WireReader) throws(WireError) {
+    let supervisor = try reader.value(Int32.self)
+    let target = try reader.value(Int32.self)
+    self.init(supervisorPid: supervisor, targetPid: target, degraded: try reader.value())
+  }
+}
+
+extension Finished: WireCodable {
+  package func encode(to writer: inout WireWriter) {
+    writer.value(exitCode)
+    writer.value(denied)
+  }
+
+  package init(from reader: inout WireReader) throws(WireError) {
+    let exitCode = try reader.value(Int32.self)
+    self.init(exitCode: exitCode, denied: try reader.value())
+  }
+}
+
+extension EventBatch: WireCodable {
+  package func encode(to writer: inout WireWriter) {
+    writer.value(first)
+    writer.value(records)
+  }
+
+  package init(from reader: inout WireReader) throws(WireError) {
+    let first = try reader.value(UInt64.self)
+    self.init(first: first, records: try reader.value())
+  }
+}
+
+extension Hello: WireCodable {
+  package func encode(to writer: inout WireWriter) {
+    writer.value(sessionID)
+    writer.value(supervisorPid)
+    writer.value(reattachKey)
+  }
+
+  package init(from reader: inout WireReader) throws(WireError) {
+    let sessionID = try reader.value(String.self)
+    let pid = try reader.value(Int32.self)
+    self.init(sessionID: sessionID, supervisorPid: pid, reattachKey: try reader.reattachKey())
+  }
+}
