@@ -17,6 +17,13 @@ let common: [SwiftSetting] = [
 ]
 let strict: [SwiftSetting] = common + [.strictMemorySafety()]
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+// ArgumentParser brings FoundationEssentials; what its static archive needs is autolinked only when everything is
+// compiled for static linking, which would build the dependencies twice (programs and tests).
+let staticWithFoundation: [LinkerSetting] = [
+  .unsafeFlags([
+    "-static-executable", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
+  ])
+]
 
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
@@ -54,7 +61,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     [arguments]),
 ]
 let executables: [(String, [String], [LinkerSetting])] = [
-  ("agentsh", ["AgentshCommands"], staticExecutable),
+  ("agentsh", ["AgentshCommands"], staticWithFoundation),
   ("agentshd", ["AgentshServer"], []),
   ("agentsh-supervisor", ["AgentshEnforcement", "AgentshWire", "LinuxSystem", "CLinux"], staticExecutable),
   ("agentsh-launch", ["AgentshWire", "Seccomp", "Landlock", "LinuxSystem", "CLinux"], staticExecutable),
