@@ -1,3 +1,5 @@
+import AgentshPolicy
+
 /// Length of the key that a supervisor proves itself with after the daemon came back.
 package let reattachKeySize = 32
 
