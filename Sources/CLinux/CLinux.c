@@ -184,6 +184,14 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   return pid;
 }
 
+static void quiet(int signal) { (void)signal; }
+
+void clinux_set_signal(int signal, int disposition)
+{
+  struct sigaction action = { .sa_handler = disposition == CLINUX_SIGNAL_IGNORE ? SIG_IGN : disposition == CLINUX_SIGNAL_QUIET ? quiet : SIG_DFL };
+  sigaction(signal, &action, NULL);
+}
+
 int clinux_wifexited(int status) { return WIFEXITED(status); }
 int clinux_wexitstatus(int status) { return WEXITSTATUS(status); }
 int clinux_wifsignaled(int status) { return WIFSIGNALED(status); }

@@ -93,6 +93,10 @@ struct clinux_spawn {
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
 
+/* sigaction(2) with a disposition; SIG_IGN and handlers are function-like for Swift. */
+static const int CLINUX_SIGNAL_DEFAULT = 0, CLINUX_SIGNAL_IGNORE = 1, CLINUX_SIGNAL_QUIET = 2;
+void clinux_set_signal(int signal, int disposition);
+
 int clinux_wifexited(int status);
 int clinux_wexitstatus(int status);
 int clinux_wifsignaled(int status);

@@ -1,0 +1,82 @@
+import CLinux
+package import LinuxSystem
+package import Seccomp
+
+// Reading the caller: each argument is copied once; what is decided and what is done use the copy.
+
+extension PendingNotification {
+  /// Copies the NUL-terminated path at `address`. Returns 0 or the errno that the kernel would give the caller.
+  /// An empty path is not an error here.
+  package borrowing func readPath(_ address: UInt64, into text: inout PathText) -> Int32 {
+    guard address != 0 else { return EFAULT }
+    // Most paths are short; a read that crosses into an unmapped page comes back short, so a small one first.
+    for size in [256, PathText.limit] {
+      let count = text.fill(capacity: size) { readProcessMemory(thread, at: address, into: $0, count: size) }
+      if count <= 0 { return count == 0 ? EFAULT : memoryError(-count) }
+      if text.cutAtNul() { return 0 }
+      if count < size { return EFAULT }
+    }
+    return ENAMETOOLONG
+  }
+
+  /// Copies a structure of at most 4096 bytes. Returns 0 or an errno; the bytes are in `text`.
+  package borrowing func readBytes(_ address: UInt64, count: Int, into text: inout PathText) -> Int32 {
+    guard address != 0, count > 0, count <= PathText.limit else { return EFAULT }
+    let got = text.fill(capacity: count) { readProcessMemory(thread, at: address, into: $0, count: count) }
+    if got < 0 { return memoryError(-got) }
+    return got == count ? 0 : EFAULT
+  }
+
+  /// EPERM says that the memory is not readable for us: denied as EACCES, with its event. ESRCH: nobody waits.
+  private borrowing func memoryError(_ errno: Int) -> Int32 {
+    switch Int32(errno) {
+    case EPERM: EACCES
+    case ENOMEM: ENOMEM
+    default: EFAULT
+    }
+  }
+
+  package var argument: InlineArray<6, UInt64> { arguments }
+
+  /// A register as the 32-bit number that the kernel takes it for (descriptors, flags).
+  package borrowing func int(_ index: Int) -> Int32 { Int32(truncatingIfNeeded: arguments[index]) }
+}
+
+extension Mediator {
+  /// Makes the thread act with the caller's rights: fsuid, fsgid and groups. For an ordinary owner they are the
+  /// owner's, always. False when they cannot be known or had: the call is then denied.
+  package func assume(_ notification: borrowing PendingNotification, _ scratch: inout Scratch) -> Bool {
+    guard frame.ownerUID == 0, identitiesVary.load(ordering: .sequentiallyConsistent) else { return true }
+    guard let status = ThreadStatus(reading: notification.thread) else { return false }
+    let wanted = Identity(uid: status.fsUID, gid: status.fsGID, groups: status.groups)
+    if scratch.identity == wanted { return true }
+    guard setThreadIdentity(wanted) else { return false }
+    scratch.identity = wanted
+    return true
+  }
+
+  /// Sets the acting thread's umask to the caller's, for calls that create. False when it cannot be read.
+  package func assumeMask(_ notification: borrowing PendingNotification, _ scratch: inout Scratch) -> Bool {
+    guard let status = ThreadStatus(reading: notification.thread) else { return false }
+    if status.mask != scratch.mask {
+      setFileCreationMask(status.mask)
+      scratch.mask = status.mask
+    }
+    return true
+  }
+
+  /// Raw calls, because libc's would change every thread. Root is taken back first: only root may set the others.
+  private func setThreadIdentity(_ identity: Identity) -> Bool {
+    rawCall(Int(SYS_setfsuid), 0)
+    var groups = identity.groups
+    // SAFETY: the list lives across the call.
+    let listed = unsafe groups.withUnsafeMutableBufferPointer {
+      rawCall(Int(SYS_setgroups), $0.count, Int(bitPattern: $0.baseAddress))
+    }
+    guard listed == 0 else { return false }
+    rawCall(Int(SYS_setfsgid), Int(identity.gid))
+    guard rawCall(Int(SYS_setfsgid), -1) == Int(identity.gid) else { return false }
+    rawCall(Int(SYS_setfsuid), Int(identity.uid))
+    return rawCall(Int(SYS_setfsuid), -1) == Int(identity.uid)
+  }
+}

@@ -1,0 +1,122 @@
+import CLinux
+package import LinuxSystem
+package import Seccomp
+import Synchronization
+
+/// Threads for calls that may wait: opens of FIFOs and devices, connects, remote file systems. Bounded; a call that
+/// finds no room is denied by the end of its notification.
+///
+/// While a helper waits in the kernel for somebody else, its slot says for whom. The watch (`wakeAbandoned`, called a
+/// few times a second) interrupts it when the caller is gone or has a signal to handle.
+package final class HelperPool: Sendable {
+  package static let threadLimit = 128
+  package static let queueLimit = 4096
+  /// What blocked helpers are interrupted with; its handler does nothing.
+  package static let wakeSignal: Int32 = SIGURG
+
+  private struct State {
+    var queue: [ParkedNotification] = []
+    var idle = 0
+    var threads = 0
+    var waits: [Int: Wait] = [:]
+    var nextWait = 0
+    var stopping = false
+  }
+  private struct Wait {
+    let helper: Int32
+    let caller: Int32
+    let id: UInt64
+  }
+  private let state = Mutex(State())
+  /// Futex word: bumped for each submitted call.
+  private let signal: FutexWord
+  private let listener: Int32
+  private let work: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
+
+  package init(listener: Int32) {
+    self.listener = listener
+    signal = FutexWord()
+  }
+
+  /// What a helper thread runs: a loop over `next()`. Set once, before the first call is submitted.
+  package func setBody(_ body: @escaping @Sendable () -> Void) { work.withLock { $0 = body } }
+
+  package func submit(_ notification: consuming PendingNotification) {
+    let parked = notification.park()
+    let outcome: (accepted: Bool, start: Bool) = state.withLock { state in
+      guard state.queue.count < Self.queueLimit, !state.stopping else { return (false, false) }
+      state.queue.append(parked)
+      let start = state.idle < state.queue.count && state.threads < Self.threadLimit
+      if start { state.threads += 1 }
+      return (true, start)
+    }
+    guard outcome.accepted else {
+      PendingNotification.resume(parked).fail(EAGAIN)
+      return
+    }
+    if outcome.start, !startThread() { state.withLock { $0.threads -= 1 } }
+    signal.wakeOne()
+  }
+
+  private func startThread() -> Bool {
+    guard let body = work.withLock({ $0 }) else { return false }
+    do throws(SystemCallError) {
+      try NamedThread.start("helper") {
+        unblockSignal(HelperPool.wakeSignal)
+        body()
+      }
+      return true
+    } catch {
+      return false  // the queue keeps the call for the helpers that there are
+    }
+  }
+
+  /// The next call for this helper; waits for one.
+  package func next() -> PendingNotification {
+    while true {
+      let ticket = signal.value
+      let parked: ParkedNotification? = state.withLock { state in
+        if state.queue.isEmpty {
+          state.idle += 1
+          return nil
+        }
+        return state.queue.removeFirst()
+      }
+      if let parked { return PendingNotification.resume(parked) }
+      signal.wait(while: ticket)
+      state.withLock { $0.idle -= 1 }
+    }
+  }
+
+  /// Runs a call that may wait long, with its interruption arranged. Returns its result; -EINTR when interrupted.
+  package func waiting(
+    for notification: borrowing PendingNotification, _ body: () -> Int
+  ) -> Int {
+    let wait = Wait(helper: currentThread(), caller: notification.thread, id: notification.id)
+    let key = state.withLock { state in
+      state.nextWait += 1
+      state.waits[state.nextWait] = wait
+      return state.nextWait
+    }
+    let result = body()
+    state.withLock { _ = $0.waits.removeValue(forKey: key) }
+    return result
+  }
+
+  /// Interrupts helpers whose caller is gone or has a caught signal pending. Called by the supervisor's main loop.
+  package func wakeAbandoned() {
+    let waits = state.withLock { Array($0.waits) }
+    for (key, wait) in waits where clinux_notif_id_valid(listener, wait.id) != 0 || hasSignalToHandle(wait.caller) {
+      // Still the same wait? The helper may have gone on to another call; a stray signal does no harm there.
+      let current = state.withLock { $0.waits[key] != nil }
+      if current { rawCall(Int(SYS_tkill), Int(wait.helper), Int(Self.wakeSignal)) }
+    }
+  }
+}
+
+/// Whether the thread has a pending, unblocked signal that it catches (or that would end it): the call that it waits
+/// in would return EINTR or restart by itself. `proc_pid_status(5)`.
+func hasSignalToHandle(_ thread: Int32) -> Bool {
+  guard let status = ThreadStatus(reading: thread) else { return true }
+  return (status.pending | status.sharedPending) & ~status.blocked & ~status.ignored != 0
+}

@@ -1,0 +1,65 @@
+package import AgentshPolicy
+package import LinuxSystem
+package import Seccomp
+import CLinux
+package import Synchronization
+
+/// Decides and carries out the calls of one session. Shared by the receiver and the helpers: everything in it is
+/// immutable or guards itself. Each kind of call is an extension in a file of its own, which says how it closes the
+/// race between check and use.
+package final class Mediator: Sendable {
+  package let policy: CompiledPolicy
+  package let frame: Frame
+  package let recorder: Recorder
+  package let processes: ProcessTable
+  package let helpers: HelperPool
+  /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
+  package let identitiesVary = Atomic<Bool>(false)
+
+  package init(policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool) {
+    self.policy = policy
+    self.frame = frame
+    self.recorder = recorder
+    self.processes = processes
+    self.helpers = helpers
+  }
+
+  /// Answers one call. Total: what no handler knows is denied by the notification's end.
+  package func handle(_ notification: consuming PendingNotification, _ scratch: inout Scratch) {
+    let started = monotonicClock()
+    switch Int(notification.call) {
+    case Int(SYS_open), Int(SYS_openat), Int(SYS_openat2), Int(SYS_creat):
+      open(notification, &scratch, started)
+    case Int(SYS_unlink), Int(SYS_unlinkat), Int(SYS_rmdir):
+      unlink(notification, &scratch, started)
+    case Int(SYS_mkdir), Int(SYS_mkdirat), Int(SYS_mknod), Int(SYS_mknodat), Int(SYS_symlink), Int(SYS_symlinkat):
+      make(notification, &scratch, started)
+    case Int(SYS_rename), Int(SYS_renameat), Int(SYS_renameat2):
+      rename(notification, &scratch, started)
+    case Int(SYS_link), Int(SYS_linkat):
+      link(notification, &scratch, started)
+    case Int(SYS_truncate):
+      truncate(notification, &scratch, started)
+    case Int(SYS_chmod), Int(SYS_fchmodat), 452 /* fchmodat2 */, Int(SYS_chown), Int(SYS_lchown), Int(SYS_fchownat),
+      Int(SYS_utime), Int(SYS_utimes), Int(SYS_futimesat), Int(SYS_utimensat),
+      Int(SYS_setxattr), Int(SYS_lsetxattr), Int(SYS_removexattr), Int(SYS_lremovexattr):
+      setAttributes(notification, &scratch, started)
+    case Int(SYS_execve), Int(SYS_execveat):
+      execute(notification, &scratch, started)
+    case Int(SYS_connect), Int(SYS_bind), Int(SYS_sendto), Int(SYS_sendmsg), Int(SYS_sendmmsg):
+      socketCall(notification, &scratch, started)
+    case Int(SYS_setuid), Int(SYS_setgid), Int(SYS_setreuid), Int(SYS_setregid), Int(SYS_setresuid),
+      Int(SYS_setresgid), Int(SYS_setfsuid), Int(SYS_setfsgid), Int(SYS_setgroups):
+      // Registers and a list of numbers that the kernel checks itself: nothing here rests on the caller's memory.
+      identitiesVary.store(true, ordering: .sequentiallyConsistent)
+      notification.passThrough()
+    default:
+      processCall(notification, &scratch, started)
+    }
+  }
+
+  /// Moves the call to a helper, which handles it from the start: reads the arguments again and decides again.
+  package func handOver(_ notification: consuming PendingNotification) {
+    helpers.submit(notification)
+  }
+}

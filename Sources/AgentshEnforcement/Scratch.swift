@@ -1,0 +1,28 @@
+package import AgentshPolicy
+package import LinuxSystem
+
+/// What one thread works with while it handles a call: buffers that are reused, and its own view of the policy
+/// (whose automaton learns). Lives on that thread's stack; nothing in it is shared.
+package struct Scratch: ~Copyable {
+  /// As the caller wrote it.
+  package var raw = PathText()
+  package var rawOther = PathText()
+  /// The canonical absolute name of what the call is about.
+  package var name = PathText()
+  package var nameOther = PathText()
+  /// Link targets, /proc texts and other short-lived bytes.
+  package var text = PathText()
+  package var spare = PathText()
+  package var decider: FileDecider
+  /// False on the receiver, which must not wait for anybody; true on a helper.
+  package let mayBlock: Bool
+  /// Whose identity the thread acts with at the moment; nil: the owner's.
+  package var identity: Identity?
+  /// The umask that the thread has at the moment.
+  package var mask: UInt32 = 0o022
+
+  package init(policy: CompiledPolicy, mayBlock: Bool) {
+    decider = FileDecider(policy)
+    self.mayBlock = mayBlock
+  }
+}
