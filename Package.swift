@@ -44,12 +44,13 @@ let libraries: [(String, [String], [Target.Dependency])] = [
   ("AgentshEvent", [], []),
   ("AgentshWire", ["AgentshPolicy", "AgentshEvent"], []),
   ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"], [yams]),
-  ("AgentshAudit", ["AgentshEvent"], [grdb]),
+  ("AgentshAudit", ["AgentshEvent", "LinuxSystem", "CLinux"], [grdb]),
   ("AgentshEnforcement",
     ["AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "Landlock", "Ptrace", "Cgroup", "LinuxSystem", "CLinux"],
     []),
   ("AgentshAPI", [], []),
-  ("AgentshSession", ["AgentshPolicy", "AgentshEvent", "AgentshWire", "AgentshConfig", "AgentshAudit", "AgentshAPI"], []),
+  ("AgentshSession",
+    ["AgentshPolicy", "AgentshEvent", "AgentshWire", "AgentshConfig", "AgentshAudit", "AgentshAPI", "LinuxSystem", "CLinux"], []),
   ("AgentshServer",
     ["AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshAudit", "AgentshEvent", "AgentshWire", "AgentshPolicy",
       "LinuxSystem", "CLinux"],
@@ -71,7 +72,7 @@ let tests: [(String, [String])] = [
   ("AgentshEventTests", ["AgentshEvent"]),
   ("AgentshWireTests", ["AgentshWire", "AgentshPolicy", "AgentshEvent"]),
   ("AgentshConfigTests", ["AgentshConfig", "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"]),
-  ("AgentshAuditTests", ["AgentshAudit", "AgentshEvent"]),
+  ("AgentshAuditTests", ["AgentshAudit", "AgentshEvent", "LinuxSystem", "CLinux"]),
   ("AgentshEnforcementTests", ["AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
   ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
@@ -97,7 +98,8 @@ for (name, uses, link) in executables where exists("Sources/" + name) {
     .executableTarget(name: name, dependencies: local(uses), swiftSettings: strict, linkerSettings: link))
 }
 for (name, uses) in tests where exists("Tests/" + name) {
-  targets.append(.testTarget(name: name, dependencies: local(uses), swiftSettings: common))
+  let products = name == "AgentshAuditTests" ? [grdb] : []
+  targets.append(.testTarget(name: name, dependencies: local(uses) + products, swiftSettings: common))
 }
 
 var packages: [Package.Dependency] = []

@@ -93,6 +93,12 @@ package struct JSONText {
 
   private mutating func string(_ text: String) {
     bytes.append(UInt8(ascii: "\""))
+    defer { bytes.append(UInt8(ascii: "\"")) }
+    // Nearly every text needs no escape and goes in as one copy.
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C && $0 != 0x7F }) {
+      bytes.append(contentsOf: text.utf8)
+      return
+    }
     for byte in text.utf8 {
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
@@ -106,7 +112,6 @@ package struct JSONText {
       default: bytes.append(byte)
       }
     }
-    bytes.append(UInt8(ascii: "\""))
   }
 
   private func hex(_ digit: UInt8) -> UInt8 { digit < 10 ? 0x30 + digit : 0x57 + digit }
@@ -127,26 +132,23 @@ package func rfc3339(_ nanoseconds: UInt64) -> String {
   let month = shifted < 10 ? shifted + 3 : shifted - 9
   let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
   let second = seconds % 86_400
-  var text = ""
+  var text: [UInt8] = []
   text.reserveCapacity(30)
-  func pad(_ value: Int64, _ width: Int) {
-    let digits = String(value)
-    for _ in digits.utf8.count..<max(width, digits.utf8.count) { text += "0" }
-    text += digits
+  func digits(_ value: Int64, _ width: Int, then end: Character) {
+    var divisor = Int64(1)
+    for _ in 1..<width { divisor *= 10 }
+    while divisor > 0 {
+      text.append(0x30 + UInt8(truncatingIfNeeded: value / divisor % 10))
+      divisor /= 10
+    }
+    text.append(end.asciiValue ?? 0x20)
   }
-  pad(year, 4)
-  text += "-"
-  pad(month, 2)
-  text += "-"
-  pad(day, 2)
-  text += "T"
-  pad(second / 3600, 2)
-  text += ":"
-  pad(second / 60 % 60, 2)
-  text += ":"
-  pad(second % 60, 2)
-  text += "."
-  pad(Int64(rest), 9)
-  text += "Z"
-  return text
+  digits(year, 4, then: "-")
+  digits(month, 2, then: "-")
+  digits(day, 2, then: "T")
+  digits(second / 3600, 2, then: ":")
+  digits(second / 60 % 60, 2, then: ":")
+  digits(second % 60, 2, then: ".")
+  digits(Int64(rest), 9, then: "Z")
+  return String(decoding: text, as: UTF8.self)
 }

@@ -1,0 +1,186 @@
+import AgentshEvent
+import GRDB
+import LinuxSystem
+import Synchronization
+
+/// All events of all sessions: SQLite for asking, a JSONL file for reading along. One process writes.
+///
+/// A batch is in both when `append` returns, and in neither when it throws. A crash of this process loses nothing that
+/// was acknowledged; a power failure may lose the last moments (`synchronous = NORMAL`).
+package final class EventStore: Sendable {
+  /// Steps of `append` that can fail; tests make them.
+  package enum Step: Sendable { case insert, journal, commit }
+
+  package struct Settings: Sendable {
+    package var databasePath: String
+    package var journalPath: String
+    /// The JSONL file is set aside at this size, in bytes.
+    package var journalRotateAt = 256 << 20
+    /// So many set-aside files stay.
+    package var journalsKept = 4
+    /// How long a locked database is waited for.
+    package var busySeconds = 5.0
+    package init(databasePath: String, journalPath: String) {
+      self.databasePath = databasePath
+      self.journalPath = journalPath
+    }
+  }
+
+  private let pool: DatabasePool
+  private let writer: Mutex<Writer>
+  private let onStep: @Sendable (Step) throws -> Void
+
+  private struct Writer: ~Copyable {
+    var journal: Journal
+    var names = Names()
+    init(_ journal: consuming Journal) { self.journal = journal }
+  }
+
+  /// Opens or creates both files. The directory must exist and belong to us alone.
+  package init(
+    _ settings: Settings, onStep: @escaping @Sendable (Step) throws -> Void = { _ in }
+  ) throws(AuditError) {
+    self.onStep = onStep
+    do {
+      pool = try DatabasePool(path: settings.databasePath, configuration: Self.configuration(settings))
+      try pool.write(Schema.create)
+      let committed = try pool.read { try Int.fetchOne($0, sql: "SELECT length FROM journal") }
+      let journal = try Journal(
+        path: settings.journalPath, committed: committed, rotateAt: settings.journalRotateAt,
+        keep: settings.journalsKept)
+      writer = Mutex(Writer(journal))
+    } catch { throw .open(path: settings.databasePath, cause: "\(error)") }
+  }
+
+  private static func configuration(_ settings: Settings) -> Configuration {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(settings.busySeconds)
+    configuration.maximumReaderCount = 4
+    configuration.prepareDatabase { db in
+      try db.execute(
+        sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
+      try db.execute(sql: "PRAGMA wal_autocheckpoint = 8192")
+    }
+    return configuration
+  }
+
+  /// Stores a batch in one transaction; blocks. Returns how many were new: what is known already is passed over.
+  @discardableResult
+  package func append(_ records: [AuditRecord]) throws(AuditError) -> Int {
+    do { return try writer.withLock { writer in try write(records, &writer) } } catch {
+      throw .append(cause: "\(error)")
+    }
+  }
+
+  private func write(_ records: [AuditRecord], _ writer: inout Writer) throws -> Int {
+    try writer.journal.rotateIfFull()
+    let before = writer.journal.length
+    do {
+      return try pool.writeWithoutTransaction { db in
+        try db.execute(sql: "BEGIN IMMEDIATE")
+        do {
+          let inserted = try fill(records, &writer, db)
+          try onStep(.commit)
+          try db.execute(sql: "COMMIT")
+          return inserted
+        } catch {
+          if db.isInsideTransaction { try? db.execute(sql: "ROLLBACK") }
+          throw error
+        }
+      }
+    } catch {
+      writer.names.forget()
+      if writer.journal.length > before { try writer.journal.truncate(to: before) }
+      throw error
+    }
+  }
+
+  /// Rows, lines, and the length that the lines belong to.
+  private func fill(_ records: [AuditRecord], _ writer: inout Writer, _ db: Database) throws -> Int {
+    let (inserted, lines) = try insert(records, &writer.names, db)
+    try onStep(.journal)
+    try writer.journal.append(lines)
+    try db.execute(
+      sql: "INSERT INTO journal VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET length = excluded.length",
+      arguments: [writer.journal.length])
+    return inserted
+  }
+
+  private func insert(_ records: [AuditRecord], _ names: inout Names, _ db: Database) throws -> (Int, [UInt8])
+  {
+    let statement = try db.cachedStatement(sql: Self.insertion)
+    var lines: [UInt8] = []
+    lines.reserveCapacity(records.count * 384)
+    var inserted = 0
+    for record in records {
+      try onStep(.insert)
+      let json = record.event.json
+      statement.setUncheckedArguments(try Self.values(record, json, &names, db))
+      try statement.execute()
+      if db.changesCount == 0 { continue }
+      inserted += 1
+      lines.append(contentsOf: json)
+      lines.append(0x0A)
+    }
+    return (inserted, lines)
+  }
+
+  private static let insertion = """
+    INSERT OR IGNORE INTO events (stream, number, owner, session, time, type, decision, effective, path, json)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    """
+
+  private static func values(
+    _ record: AuditRecord, _ json: [UInt8], _ names: inout Names, _ db: Database
+  ) throws -> StatementArguments {
+    let event = record.event
+    return [
+      Int64(bitPattern: record.stream), Int64(bitPattern: record.number), Int64(record.owner),
+      try names.id(event.sessionID, db), Int64(clamping: event.timestamp), try names.id(event.type, db),
+      event.policy?.decision, event.policy?.effectiveDecision, try event.path.map { try names.id($0, db) },
+      String(decoding: json, as: UTF8.self),
+    ]
+  }
+
+  /// What is asked for, in the order asked for.
+  package func events(_ query: EventQuery) async throws(AuditError) -> [StoredEvent] {
+    let (sql, values) = query.sql
+    do {
+      return try await pool.read { db in
+        try Row.fetchAll(db, sql: sql, arguments: values).map { StoredEvent(position: $0[0], json: $0[1]) }
+      }
+    } catch { throw .query(cause: "\(error)") }
+  }
+
+  /// The position of the newest event; 0 when there is none.
+  package func lastPosition() async throws(AuditError) -> Int64 {
+    do {
+      return try await pool.read { try Int64.fetchOne($0, sql: "SELECT max(position) FROM events") ?? 0 }
+    } catch { throw .query(cause: "\(error)") }
+  }
+
+  /// Removes what is older than `time` (nanoseconds since 1970), at most `chunk` events in one transaction; blocks.
+  /// Returns how many went; call again while it is `chunk`. The last call also forgets names that nobody uses.
+  @discardableResult
+  package func prune(before time: UInt64, chunk: Int = 10_000) throws(AuditError) -> Int {
+    do {
+      return try writer.withLock { writer in
+        writer.names.forget()
+        return try pool.write { db in
+          try db.execute(sql: Self.removal, arguments: [Int64(clamping: time), chunk])
+          let removed = db.changesCount
+          if removed > 0, removed < chunk { try db.execute(sql: Self.forgetting) }
+          return removed
+        }
+      }
+    } catch { throw .prune(cause: "\(error)") }
+  }
+
+  private static let removal = """
+    DELETE FROM events WHERE position IN (SELECT position FROM events WHERE time < ? ORDER BY time LIMIT ?)
+    """
+  private static let forgetting = """
+    DELETE FROM names WHERE id NOT IN
+      (SELECT path FROM events WHERE path IS NOT NULL UNION SELECT session FROM events UNION SELECT type FROM events)
+    """
+}
