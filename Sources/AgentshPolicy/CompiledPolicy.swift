@@ -1,0 +1,37 @@
+/// A policy ready to decide: immutable, shared by all threads. Files, sockets and commands are decided by a `FileDecider`
+/// that each thread makes for itself; addresses and signals by the policy.
+package final class CompiledPolicy: Sendable {
+  package let rules: PolicyRules
+  let files: PathList
+  let sockets: PathList
+  let commands: CommandList
+  let network: NetworkList
+  let signals: SignalList
+
+  /// Compiles `rules`. Throws what rule, field and byte of a pattern it cannot compile.
+  package init(_ rules: PolicyRules) throws(PolicyError) {
+    self.rules = rules
+    let floor = try Floor(rules.floor)
+    files = try PathList(files: rules.fileRules, floor: floor, denyReads: rules.denyReadsByDefault)
+    sockets = try PathList(sockets: rules.unixSocketRules, floor: floor)
+    commands = try CommandList(rules.commandRules)
+    network = NetworkList(rules.networkRules)
+    signals = try SignalList(rules.signalRules)
+  }
+
+  /// Whether a rule asks for the arguments of commands: otherwise callers need not read and join them.
+  package var commandsNeedArguments: Bool { commands.needArguments }
+
+  /// The answer for every Unix socket and operation, where there is only one.
+  package var unixIsUniform: Decision? { sockets.uniformDecision }
+
+  /// The name of the rule, or of the default, that gave `decision`.
+  package func ruleName(_ decision: Decision) -> String {
+    rules.ruleName(list: decision.list.rawValue, rule: decision.rule)
+  }
+
+  /// What its author wrote for those whom the rule denies; empty for defaults.
+  package func message(_ decision: Decision) -> String {
+    rules.message(list: decision.list, rule: decision.rule)
+  }
+}

@@ -1,0 +1,48 @@
+extension FileDecider {
+  /// Decides a command. A name that no rule matches has no opinion; of the canonical and the called name the stricter
+  /// explicit match counts, and the default only when neither matches.
+  package mutating func decideCommand(_ request: borrowing CommandRequest) -> Decision {
+    explicitCommandDecision(request) ?? Self.commandDefault(depth: request.depth)
+  }
+
+  /// What holds for a command that no rule matches.
+  package static func commandDefault(depth: UInt32) -> Decision {
+    Decision(.deny, .command, default: depth == 0 ? .denyCommands : .denyExecve)
+  }
+
+  /// As `decideCommand`, nil where no rule matches: for what is looked at more closely (a transparent command's
+  /// payload) the stricter explicit decision counts.
+  package mutating func explicitCommandDecision(_ request: borrowing CommandRequest) -> Decision? {
+    let canonical = firstCommandRule(request.canonical.span, request)
+    guard request.calledNameCounts, request.called != request.canonical else { return canonical }
+    guard let called = firstCommandRule(request.called.span, request) else { return canonical }
+    return canonical?.stricter(called) ?? called
+  }
+
+  private mutating func firstCommandRule(
+    _ name: borrowing Span<UInt8>, _ request: borrowing CommandRequest
+  ) -> Decision? {
+    let end = commands.walk(name)
+    commands.load(end)
+    var member = 0
+    var lastRule: Int32 = -1
+    while let found = commands.nextAccepting(from: member) {
+      member = found + 1
+      let rule = commands.program.acceptedRule[found]
+      if rule == lastRule { continue }
+      lastRule = rule
+      let index = Int(rule)
+      if commandList.holds(index, depth: request.depth), argumentsMatch(index, request) {
+        return Decision(verdict: commandList.rules[index].decision, list: .command, rule: rule)
+      }
+    }
+    return nil
+  }
+
+  private mutating func argumentsMatch(_ rule: Int, _ request: borrowing CommandRequest) -> Bool {
+    let patterns = commandList.argumentPatterns[rule]
+    if patterns.isEmpty { return true }
+    for pattern in patterns where regexes.matches(pattern, in: request.arguments.span) { return true }
+    return false
+  }
+}
