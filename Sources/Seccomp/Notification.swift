@@ -103,7 +103,9 @@ package struct PendingNotification: ~Copyable, Sendable {
   }
 
   /// Takes a parked notification back. Once for each `park()`.
-  package static func resume(_ parked: ParkedNotification) -> PendingNotification { PendingNotification(parked) }
+  package static func resume(_ parked: ParkedNotification) -> PendingNotification {
+    PendingNotification(parked)
+  }
 
   private borrowing func send(value: Int64, error: Int32, flags: UInt32) -> Bool {
     var response = seccomp_notif_resp()

@@ -1,0 +1,79 @@
+import CLinux
+import LinuxSystem
+
+/// Where this process's own group is mounted.
+///
+/// `cgroups(7)`, `/proc/PID/cgroup`; `proc_pid_mountinfo(5)`.
+package enum CgroupPlace {
+  private static let readLimit = 1 << 20
+
+  /// The directory of this process's cgroup2 group; nil where there is no cgroup2, or its mount does not show the group.
+  package static func own() -> String? {
+    guard let groups = read("/proc/self/cgroup"), let mounts = read("/proc/self/mountinfo") else {
+      return nil
+    }
+    return directory(groups: groups, mounts: mounts)
+  }
+
+  /// The same from the texts of the two files.
+  package static func directory(groups: String, mounts: String) -> String? {
+    guard let line = groups.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
+    let group = line.dropFirst(3)
+    for mount in mounts.split(separator: "\n") {
+      // id parent device root point options… - type source options
+      let fields = mount.split(separator: " ")
+      guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 1,
+        fields[dash + 1] == "cgroup2"
+      else { continue }
+      guard let rest = below(group, root: fields[3]) else { continue }
+      let point = unescaped(fields[4])
+      return rest.isEmpty ? point : (point == "/" ? "" : point) + rest
+    }
+    return nil
+  }
+
+  /// What follows the mount's root in the group's path, empty or with a slash before it.
+  private static func below(_ group: Substring, root: Substring) -> Substring? {
+    if root == "/" { return group == "/" ? "" : group }
+    guard group.hasPrefix(root) else { return nil }
+    let rest = group.dropFirst(root.count)
+    return rest.isEmpty || rest.hasPrefix("/") ? rest : nil
+  }
+
+  /// mountinfo writes space, tab, newline and backslash as three octal digits.
+  private static func unescaped(_ text: Substring) -> String {
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      if byte == UInt8(ascii: "\\"), rest.count >= 3,
+        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+      {
+        bytes.append(code)
+        rest.removeFirst(3)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func read(_ path: String) -> String? {
+    let opened = withPath(path) { rawCall(Int(SYS_openat), Int(AT_FDCWD), $0, Int(O_RDONLY | O_CLOEXEC), 0) }
+    guard opened >= 0 else { return nil }
+    let file = FileDescriptor(owning: Int32(truncatingIfNeeded: opened))
+    var text: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 4096)
+    while text.count < readLimit {
+      // SAFETY: the kernel writes at most `count` bytes into `part` during the call.
+      let count = unsafe part.withUnsafeMutableBufferPointer { buffer in
+        let size = buffer.count
+        let address = Int(bitPattern: buffer.baseAddress)
+        return retryingInterrupt { rawCall(Int(SYS_read), Int(file.number), address, size) }
+      }
+      if count < 0 { return nil }
+      if count == 0 { return String(decoding: text, as: UTF8.self) }
+      text += part[..<count]
+    }
+    return nil
+  }
+}

@@ -1,0 +1,20 @@
+/// Which calls are notified. The low bits are those of `LaunchPlan.Mediation`.
+package struct FilterFeatures: OptionSet, Sendable, Hashable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+  /// Calls that take a path and open or change something.
+  package static let files = FilterFeatures(rawValue: 1)
+  /// execve, execveat.
+  package static let commands = FilterFeatures(rawValue: 2)
+  /// connect, bind, and sending to an address.
+  package static let sockets = FilterFeatures(rawValue: 4)
+  /// Calls that change another process's limits or scheduling; without this they are refused unless they name self.
+  package static let processes = FilterFeatures(rawValue: 8)
+  /// setuid and kin.
+  package static let identities = FilterFeatures(rawValue: 16)
+  /// Calls that send signals: for kernels whose Landlock does not scope them (before ABI 6).
+  package static let signals = FilterFeatures(rawValue: 1 << 16)
+  /// Threads of a process share directory and descriptors: for kernels without PIDFD_THREAD (before 6.9), where a
+  /// thread's descriptors are reached through its process.
+  package static let uniformThreads = FilterFeatures(rawValue: 1 << 17)
+}

@@ -1,0 +1,68 @@
+import CLinux
+
+extension SyscallTable {
+  /// clone(2), namespaces that clone and unshare both know. CLONE_NEWTIME (0x80) is part of the exit signal in clone.
+  private static let namespaces: UInt32 =
+    0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000
+  private static let newTime: UInt32 = 0x80
+  private static let thread: UInt32 = 0x0001_0000
+  private static let sharedState: UInt32 = 0x200 | 0x400  // CLONE_FS, CLONE_FILES
+
+  /// Calls of which one argument decides.
+  static func byArgument(_ features: FilterFeatures) -> [SyscallRule] {
+    [clone(features), unshare(features), prctl, personality, ioctl(features), fcntl(features)]
+  }
+
+  private static func clone(_ features: FilterFeatures) -> SyscallRule {
+    var cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: namespaces))]
+    if features.contains(.uniformThreads) {
+      cases.append(
+        .init(
+          .refuse(UInt16(EPERM)), when: .hasBit(0, of: thread),
+          .isNone(0, of: [sharedState], mask: sharedState)))
+    }
+    return SyscallRule(
+      .clone, cases, .allow, why: "new namespaces give names another meaning, and capabilities")
+  }
+
+  private static func unshare(_ features: FilterFeatures) -> SyscallRule {
+    let state = features.contains(.uniformThreads) ? sharedState : 0
+    return SyscallRule(
+      .unshare, [.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: namespaces | newTime | state))], .allow,
+      why: "as clone")
+  }
+
+  private static let prctl = SyscallRule(
+    .prctl,
+    [
+      // PR_SET_DUMPABLE to 0 or 2: the supervisor could not read its memory any more; ssh-agent asks for it.
+      .init(.refuse(0), when: .isOne(0, of: [4]), .isWide(1, 0, 2)),
+      // PR_SCHED_CORE names other processes.
+      .init(.refuse(UInt16(EINVAL)), when: .isOne(0, of: [62])),
+    ], .allow, why: "its own attributes")
+
+  private static let personality = SyscallRule(
+    .personality, [.init(.allow, when: .isOne(0, of: [0, 0xffff_ffff]))], .refuse(UInt16(EPERM)),
+    why: "the query and the default; READ_IMPLIES_EXEC and the like are not")
+
+  private static func ioctl(_ features: FilterFeatures) -> SyscallRule {
+    var refused: [UInt32] = [
+      0x5412,  // TIOCSTI types on the terminal
+      0x541c,  // TIOCLINUX pastes on a console
+      0xaa00,  // USERFAULTFD_IOC_NEW on /dev/userfaultfd
+    ]
+    // FIOSETOWN and SIOCSPGRP have SIGIO sent to anybody.
+    if features.contains(.signals) { refused += [0x8901, 0x8902] }
+    return SyscallRule(
+      .ioctl, [.init(.refuse(UInt16(EPERM)), when: .isOne(1, of: refused))], .allow,
+      why: "terminals and devices that are open")
+  }
+
+  private static func fcntl(_ features: FilterFeatures) -> SyscallRule {
+    // F_SETOWN, F_SETSIG, F_SETOWN_EX have any signal sent to anybody.
+    let owners: [UInt32] = features.contains(.signals) ? [8, 10, 15] : []
+    let cases: [SyscallRule.Case] =
+      owners.isEmpty ? [] : [.init(.refuse(UInt16(EPERM)), when: .isOne(1, of: owners))]
+    return SyscallRule(.fcntl, cases, .allow, why: "locks and flags of what is open")
+  }
+}

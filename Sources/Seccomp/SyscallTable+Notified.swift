@@ -1,0 +1,68 @@
+import CLinux
+
+extension SyscallTable {
+  /// Calls that take a path and open or change something: the supervisor carries them out.
+  static func files(_ features: FilterFeatures) -> [SyscallRule] {
+    let action: FilterAction = features.contains(.files) ? .notify : .allow
+    let byPath: [X86Call] = [
+      .open, .openat, .openat2, .creat, .unlink, .unlinkat, .rmdir, .rename, .renameat, .renameat2, .mkdir,
+      .mkdirat,
+      .link, .linkat, .symlink, .symlinkat, .mknod, .mknodat, .truncate, .chmod, .fchmodat, .fchmodat2,
+      .chown,
+      .lchown, .fchownat, .utime, .utimes, .setxattr, .lsetxattr, .setxattrat, .removexattr, .lremovexattr,
+      .removexattrat,
+    ]
+    // Without a path they are futimens(3), on a descriptor.
+    let times: [X86Call] = [.utimensat, .futimesat]
+    return each(byPath, action, why: "takes a path: carried out by the supervisor")
+      + times.map {
+        SyscallRule(
+          $0, [.init(.allow, when: .isWide(1, 0))], action, why: "by path; by descriptor it is futimens")
+      }
+  }
+
+  static func commands(_ features: FilterFeatures) -> [SyscallRule] {
+    each(
+      [.execve, .execveat], features.contains(.commands) ? .notify : .allow,
+      why: "every command is decided, its interpreter too")
+  }
+
+  static func identities(_ features: FilterFeatures) -> [SyscallRule] {
+    each(
+      [.setuid, .setgid, .setreuid, .setregid, .setresuid, .setresgid, .setfsuid, .setfsgid, .setgroups],
+      features.contains(.identities) ? .notify : .allow,
+      why: "the kernel's own rules hold; in root's sessions the supervisor wants to know")
+  }
+
+  /// Calls that name a process: self passes, others only with the supervisor's word. Landlock does not scope them.
+  static func processes(_ features: FilterFeatures) -> [SyscallRule] {
+    let action: FilterAction = features.contains(.processes) ? .notify : .refuse(UInt16(EPERM))
+    let why: StaticString = "outside the tree it could starve the supervisor"
+    let byPid: [X86Call] = [
+      .prlimit64, .sched_setaffinity, .sched_setscheduler, .sched_setparam, .sched_setattr, .move_pages,
+      .migrate_pages,
+    ]
+    // PRIO_PROCESS is 0, IOPRIO_WHO_PROCESS is 1; groups and users reach beyond the tree even when they are 0.
+    let byKind: [(X86Call, UInt32)] = [(.setpriority, 0), (.ioprio_set, 1)]
+    let byHandle: [X86Call] = [.process_madvise, .process_mrelease]
+    return byPid.map { SyscallRule($0, [.init(.allow, when: .isOne(0, of: [0]))], action, why: why) }
+      + byKind.map { call, own in
+        SyscallRule(
+          call, [.init(.allow, when: .isOne(0, of: [own]), .isOne(1, of: [0]))], action, why: why)
+      }
+      + each(byHandle, action, why: why)
+      + [
+        SyscallRule(
+          .get_robust_list, [.init(.allow, when: .isOne(0, of: [0]))], .refuse(UInt16(EPERM)),
+          why: "shows addresses of another process")
+      ]
+  }
+
+  /// Calls that send signals: free where Landlock scopes signals, the supervisor's business where it does not.
+  static func signals(_ features: FilterFeatures) -> [SyscallRule] {
+    each(
+      [.kill, .tkill, .tgkill, .rt_sigqueueinfo, .rt_tgsigqueueinfo, .pidfd_send_signal],
+      features.contains(.signals) ? .notify : .allow,
+      why: "inside the tree only: Landlock's scope, or the supervisor")
+  }
+}

@@ -1,0 +1,51 @@
+import AgentshWire
+import CLinux
+import Landlock
+import LinuxSystem
+import Seccomp
+
+/// The floor under the policy: what the kernel holds by itself.
+struct Confinement {
+  let plan: LaunchPlan
+  let diagnostics: Diagnostics
+
+  /// Applies the plan's Landlock rules and says what the kernel lacks. Without Landlock the plan decides whether to go on.
+  func restrictFiles() throws(LaunchError) {
+    let report = LandlockReport()
+    if case .absent(let reason) = report.files {
+      guard plan.allowDegraded else { throw LaunchError(.landlock, reason) }
+      diagnostics.note("degraded: \(reason)")
+      return
+    }
+    for area in [report.files, report.network, report.scopes] where area != .enforced {
+      diagnostics.note("Landlock \(area)")
+    }
+    try LaunchError.step(.landlock) { () throws(SystemCallError) in
+      // Where sockets are mediated, the supervisor connects and binds for the tree, which needs no right of its own.
+      let mediated = plan.mediate.contains(.sockets)
+      let ruleset = try Ruleset(network: mediated, scope: mediated ? [.signals, .abstractSockets] : .signals)
+      for grant in plan.landlock {
+        _ = try ruleset.grant(AccessRights(rawValue: grant.access), beneath: grant.path)
+      }
+      try ruleset.restrictSelf()
+    }
+  }
+
+  /// The filter for this plan on this kernel.
+  func filter() throws(LaunchError) -> FilterProgram {
+    var features = FilterFeatures(rawValue: plan.mediate.rawValue)
+    if Ruleset.kernelABI() < 6 { features.insert(.signals) }
+    if !Self.hasThreadHandles { features.insert(.uniformThreads) }
+    do { return try FilterProgram(SyscallTable.rules(features)) } catch {
+      throw LaunchError(.filter, "the table does not fit into a filter")
+    }
+  }
+
+  /// PIDFD_THREAD, since Linux 6.9. `pidfd_open(2)`
+  private static var hasThreadHandles: Bool {
+    let threadFlag = 0o200  // O_EXCL
+    let opened = rawCall(SystemCall.pidfdOpen, rawCall(SystemCall.getpid), threadFlag)
+    if opened >= 0 { _ = FileDescriptor(owning: Int32(truncatingIfNeeded: opened)) }
+    return opened >= 0
+  }
+}
