@@ -33,7 +33,8 @@ struct Handoff {
     // SAFETY: state and stack are never freed, so the helper, which shares them, cannot outlive them.
     let state = UnsafeMutablePointer<clinux_handoff>.allocate(capacity: 1)
     unsafe state.initialize(to: clinux_handoff(socket: socket, listener: -1, result: 0, parent: 0))
-    let mapped = rawCall(SystemCall.mmap, 0, Self.stackSize, 3, 0x22, -1, 0)  // read, write; private, anonymous
+    // PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+    let mapped = rawCall(SystemCall.mmap, 0, Self.stackSize, 3, 0x22, -1, 0)
     let stack = try LaunchError.step(.handOff) { () throws(SystemCallError) in try check("mmap", mapped) }
     let pid = unsafe clinux_handoff_start(state, UnsafeMutableRawPointer(bitPattern: stack), Self.stackSize)
     _ = try LaunchError.step(.handOff) { () throws(SystemCallError) in try check("clone", pid) }

@@ -15,9 +15,11 @@ func launch() -> LaunchFailure {
 }
 
 private func run(_ environment: Environment, _ diagnostics: Diagnostics) throws(LaunchError) -> Never {
+  var count: Int32 = 0
   // SAFETY: argv is NULL-terminated and lives as long as the process.
-  let words = unsafe CommandLine.unsafeArgv
-  guard CommandLine.argc >= 3, unsafe isDoubleDash(words[1]), let name = unsafe words[2] else {
+  guard let words = unsafe clinux_arguments(&count), count >= 3, unsafe isDoubleDash(words[1]),
+    let name = unsafe words[2]
+  else {
     throw LaunchError(.usage, "")
   }
   let plan = try readPlan(environment)

@@ -120,6 +120,8 @@ unsigned int clinux_major(unsigned long device);
 unsigned int clinux_minor(unsigned long device);
 unsigned long clinux_makedev(unsigned int major, unsigned int minor);
 char **clinux_environ(void);
+/* main's argv as the kernel gave it. Swift's CommandLine finds it by way of /proc/self/maps, which may not be there. */
+char **clinux_arguments(int *argc);
 
 static const int CLINUX_SYS_OPENAT2 = 437;
 
