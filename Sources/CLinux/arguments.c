@@ -1,4 +1,4 @@
-#include "CLinux.h"
+#include "CLinuxLaunch.h"
 
 static int count;
 static char **words;

@@ -1,4 +1,5 @@
 #include "CLinux.h"
+#include "CLinuxLaunch.h"
 #include <linux/futex.h>
 
 /* Shares memory, descriptors and thread-local storage with the launcher, hence raw calls only: no errno, no locks. */

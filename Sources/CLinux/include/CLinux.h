@@ -73,19 +73,6 @@ long clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, int ca
 
 /* clone(2) with CLONE_VM|CLONE_FILES on a stack of its own; body runs in the child, its result is the exit status. */
 long clinux_spawn_sharing(int (*body)(void *), void *argument, void *stack, size_t stack_size);
-
-/* A helper that stays without the filter and sends the listener: the launcher's own sendmsg would wait for whoever
- * holds the listener, that is for itself. */
-struct clinux_handoff {
-  int socket;   /* where the byte 0x00 with the listener goes */
-  int listener; /* futex: -1 until the listener is known, -2 to give up */
-  int result;   /* 0 once sent, else -errno */
-  int parent;
-};
-/* Makes the helper: the child's pid. The structure and the stack stay until clinux_handoff_finish. */
-long clinux_handoff_start(struct clinux_handoff *handoff, void *stack, size_t stack_size);
-/* Tells the helper the listener (or -2), waits until it is gone. 0, or -errno of what failed. */
-long clinux_handoff_finish(struct clinux_handoff *handoff, int pid, int listener);
 /* fork(2), for tests and probes that must do something irrevocable; never in a program with threads that hold locks. */
 long clinux_fork(void);
 
@@ -120,8 +107,6 @@ unsigned int clinux_major(unsigned long device);
 unsigned int clinux_minor(unsigned long device);
 unsigned long clinux_makedev(unsigned int major, unsigned int minor);
 char **clinux_environ(void);
-/* main's argv as the kernel gave it. Swift's CommandLine finds it by way of /proc/self/maps, which may not be there. */
-char **clinux_arguments(int *argc);
 
 static const int CLINUX_SYS_OPENAT2 = 437;
 
