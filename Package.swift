@@ -79,8 +79,8 @@ let tests: [(String, [String])] = [
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),
   ("KernelTests", ["Seccomp", "Landlock", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),
-  ("EndToEndTests", ["LinuxSystem", "CLinux"]),
-  ("EvasionTests", ["LinuxSystem", "CLinux"]),
+  ("EndToEndTests", ["Harness"]),
+  ("EvasionTests", ["Harness"]),
 ]
 
 var targets: [Target] = []
@@ -88,7 +88,7 @@ if exists("Sources/CLinux") {
   targets.append(.target(name: "CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]))
 }
 func local(_ names: [String]) -> [Target.Dependency] {
-  names.filter { exists("Sources/" + $0) }.map { .target(name: $0) }
+  names.filter { exists("Sources/" + $0) || $0 == "Harness" }.map { .target(name: $0) }
 }
 for (name, uses, products) in libraries where exists("Sources/" + name) {
   targets.append(.target(name: name, dependencies: local(uses) + products, swiftSettings: strict))
@@ -96,6 +96,10 @@ for (name, uses, products) in libraries where exists("Sources/" + name) {
 for (name, uses, link) in executables where exists("Sources/" + name) {
   targets.append(
     .executableTarget(name: name, dependencies: local(uses), swiftSettings: strict, linkerSettings: link))
+}
+if exists("Tests/Harness") {
+  // What the tests that start real programs share.
+  targets.append(.target(name: "Harness", dependencies: ["CLinux"], path: "Tests/Harness", swiftSettings: common))
 }
 for (name, uses) in tests where exists("Tests/" + name) {
   let products = name == "AgentshAuditTests" ? [grdb] : []

@@ -1,0 +1,190 @@
+import CLinux
+import Foundation
+
+/// One test's world: a home, a workspace, a place outside both, a runtime directory, and whatever daemon is started
+/// there. Nothing meets the developer's own daemon; `deinit` ends every process that was started here, by its pid.
+package final class Place {
+  package let caller: Caller
+  package let directory: String
+  package var home: String { directory + "/home" }
+  package var workspace: String { directory + "/home/project" }
+  package var outside: String { directory + "/outside" }
+  package var runtime: String { directory + "/run" }
+  package var temporary: String { directory + "/tmp" }
+  package var socket: String { runtime + "/agentsh/agentsh.sock" }
+  /// Added to (or replacing) the environment of everything that runs here.
+  package var environment: [String: String] = [:]
+
+  private let scratch: String
+  private let uid: UInt32?
+
+  package init(as caller: Caller) throws {
+    self.caller = caller
+    switch (caller, getuid()) {
+    case (.root, 0): uid = nil
+    case (.root, _): throw HarnessError("this test needs root: run Scripts/test as root")
+    case (.user, 0): uid = Caller.uid
+    case (.user, _): uid = nil
+    }
+    directory = try Programs.temporaryDirectory("agentsh-test")
+    scratch = directory + "/scratch"
+    mkdir(scratch, 0o700)
+    for path in [home, workspace, outside, runtime, temporary] { try makeDirectory(path) }
+    chmod(runtime, 0o700)
+    chmod(home, 0o700)
+  }
+
+  deinit {
+    for round in 0..<50 {
+      let left = processes()
+      if left.isEmpty { break }
+      for process in left { kill(process.pid, round < 20 && process.name == "agentshd" ? SIGTERM : SIGKILL) }
+      usleep(20_000)
+    }
+    try? FileManager.default.removeItem(atPath: directory)
+  }
+
+  // MARK: - Files
+
+  package func makeDirectory(_ path: String) throws {
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+      throw HarnessError("mkdir \(path): errno \(errno)")
+    }
+    own(path)
+  }
+
+  @discardableResult
+  package func write(_ text: String, to path: String, mode: UInt32 = 0o644) throws -> String {
+    let parent = (path as NSString).deletingLastPathComponent
+    if !FileManager.default.fileExists(atPath: parent) { try makeDirectory(parent) }
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    chmod(path, mode)
+    own(path)
+    return path
+  }
+
+  package func read(_ path: String) -> String? {
+    (try? Data(contentsOf: URL(fileURLWithPath: path))).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  package func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  private func own(_ path: String) {
+    if let uid { lchown(path, uid, uid) }
+  }
+
+  // MARK: - Running
+
+  package var variables: [String: String] {
+    var all = [
+      "HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": temporary,
+      "LANG": "C.UTF-8",
+      "XDG_RUNTIME_DIR": runtime, "USER": "tester", "SHELL": "/bin/sh", "TERM": "dumb",
+      "GIT_CONFIG_NOSYSTEM": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "SWIFT_BACKTRACE": "enable=no",
+    ]
+    all.merge(environment) { _, new in new }
+    return all
+  }
+
+  /// Starts a program, bare. `words[0]` is an absolute path; the working directory is the workspace.
+  package func start(_ words: [String], input: String? = nil, in folder: String? = nil) throws -> Running {
+    try Running(
+      ["/usr/bin/env", "-C", folder ?? workspace] + words, environment: variables, as: uid, input: input,
+      scratch: scratch)
+  }
+
+  /// Runs a program, bare.
+  @discardableResult
+  package func run(
+    _ words: [String], input: String? = nil, in folder: String? = nil, timeout: Duration = .seconds(60)
+  ) throws -> Outcome {
+    try start(words, input: input, in: folder).finish(timeout: timeout)
+  }
+
+  package func sh(_ script: String, timeout: Duration = .seconds(60)) throws -> Outcome {
+    try run(["/bin/sh", "-c", script], timeout: timeout)
+  }
+
+  /// `agentsh WORDS…`
+  @discardableResult
+  package func agentsh(_ words: [String], input: String? = nil, timeout: Duration = .seconds(60)) throws
+    -> Outcome
+  {
+    try run([Programs.agentsh()] + words, input: input, timeout: timeout)
+  }
+
+  package func wrapping(_ words: [String], policy: String?, options: [String] = []) throws -> [String] {
+    let chosen = policy.map { ["--policy", $0] } ?? []
+    return try [Programs.agentsh(), "wrap"] + chosen + options + ["--"] + words
+  }
+
+  /// `agentsh wrap [--policy POLICY] OPTIONS… -- WORDS…`
+  @discardableResult
+  package func wrap(
+    _ words: [String], policy: String? = nil, options: [String] = ["--quiet"], input: String? = nil,
+    in folder: String? = nil, timeout: Duration = .seconds(120)
+  ) throws -> Outcome {
+    try run(wrapping(words, policy: policy, options: options), input: input, in: folder, timeout: timeout)
+  }
+
+  // MARK: - Policies and events
+
+  /// A policy file outside the workspace.
+  package func policy(_ rules: String, name: String = "test") throws -> String {
+    try write("version: 1\nname: \(name)\n\(rules)", to: directory + "/policies/\(name).yaml")
+  }
+
+  package var allowAll: String {
+    get throws {
+      let text = try String(
+        contentsOfFile: Programs.fixtures + "/policies/allow-all-record.yaml", encoding: .utf8)
+      return try write(text, to: directory + "/policies/allow-all-record.yaml")
+    }
+  }
+
+  /// Everything recorded in this place that the filters leave, oldest first.
+  package func events(_ filters: [String] = []) throws -> [[String: Any]] {
+    let outcome = try agentsh(["events", "query", "--json", "--limit", "100000"] + filters)
+    guard outcome.succeeded else { throw HarnessError("events query: \(outcome)") }
+    return try outcome.output.split(separator: "\n").map { line in
+      guard let event = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
+        throw HarnessError("not an event: \(line)")
+      }
+      return event
+    }
+  }
+
+  /// Denials, as "rule path-or-remote".
+  package func denials() throws -> [String] {
+    try events(["--decision", "deny"]).map { event in
+      let rule = (event["policy"] as? [String: Any])?["rule"] as? String ?? "?"
+      let what = event["path"] ?? event["remote"] ?? event["filename"] ?? ""
+      return "\(rule) \(what)"
+    }
+  }
+
+  // MARK: - Processes
+
+  package struct Found: Sendable {
+    package let pid: Int32
+    package let name: String
+  }
+
+  /// Every process that runs in this place, whoever started it: its environment names our runtime directory.
+  package func processes(named name: String? = nil) -> [Found] {
+    let mark = Data("XDG_RUNTIME_DIR=\(runtime)".utf8)
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return entries.compactMap { entry -> Found? in
+      guard let pid = Int32(entry), pid != getpid(),
+        let data = try? Data(contentsOf: URL(fileURLWithPath: "/proc/\(pid)/environ")),
+        data.range(of: mark) != nil,
+        let exe = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")
+      else { return nil }
+      let base = (exe.replacing(" (deleted)", with: "") as NSString).lastPathComponent
+      return name == nil || name == base ? Found(pid: pid, name: base) : nil
+    }
+  }
+
+  package var daemons: [Int32] { processes(named: "agentshd").map(\.pid) }
+  package var supervisors: [Int32] { processes(named: "agentsh-supervisor").map(\.pid) }
+}

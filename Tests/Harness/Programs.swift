@@ -1,0 +1,68 @@
+import Foundation
+import Synchronization
+
+/// The programs under test and the C programs of the tests, where every uid can execute them: a clone may lie in a
+/// directory that an ordinary user cannot enter.
+package enum Programs {
+  package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent()
+    .deletingLastPathComponent().path
+  package static let fixtures = root + "/Tests/fixtures"
+  package static let names = ["agentsh", "agentshd", "agentsh-supervisor", "agentsh-launch"]
+
+  /// `AGENTSH_BIN_DIR`, else the release build of this clone, copied once per test run.
+  package static let directory: Result<String, HarnessError> = {
+    let from = ProcessInfo.processInfo.environment["AGENTSH_BIN_DIR"] ?? root + "/.build/release"
+    do {
+      let to = try temporaryDirectory("agentsh-programs")
+      for name in names {
+        try FileManager.default.copyItem(atPath: from + "/" + name, toPath: to + "/" + name)
+      }
+      removeAtExit(to)
+      return .success(to)
+    } catch {
+      return .failure(HarnessError("the programs are not in \(from) (Scripts/build): \(error)"))
+    }
+  }()
+
+  package static func agentsh() throws -> String { try directory.get() + "/agentsh" }
+
+  /// Tests/fixtures/NAME.c, compiled once per test run.
+  package static func fixture(_ name: String) throws -> String {
+    let to = try fixtureDirectory.get() + "/" + name
+    guard !FileManager.default.fileExists(atPath: to) else { return to }
+    let compiler = try Running(
+      ["/usr/bin/gcc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", to, fixtures + "/" + name + ".c"],
+      environment: ["PATH": "/usr/bin:/bin"], as: nil, input: nil, scratch: fixtureDirectory.get())
+    let outcome = compiler.finish()
+    guard outcome.succeeded else { throw HarnessError("gcc \(name).c: \(outcome)") }
+    chmod(to, 0o755)
+    return to
+  }
+
+  private static let fixtureDirectory: Result<String, HarnessError> = {
+    do {
+      let made = try temporaryDirectory("agentsh-fixtures")
+      removeAtExit(made)
+      return .success(made)
+    } catch {
+      return .failure(HarnessError("\(error)"))
+    }
+  }()
+
+  static func temporaryDirectory(_ name: String) throws -> String {
+    let made = "/tmp/\(name)-\(UUID().uuidString.prefix(8))"
+    guard mkdir(made, 0o755) == 0 else { throw HarnessError("mkdir \(made): errno \(errno)") }
+    chmod(made, 0o755)
+    return made
+  }
+
+  private static func removeAtExit(_ path: String) {
+    leftovers.withLock { $0.append(path) }
+    _ = registered
+  }
+  private static let registered: Void = {
+    atexit { leftovers.withLock { for path in $0 { try? FileManager.default.removeItem(atPath: path) } } }
+  }()
+  private static let leftovers = Mutex<[String]>([])
+}
