@@ -1,6 +1,7 @@
 import CLinux
 package import LinuxSystem
 package import Seccomp
+import Synchronization
 
 // Reading the caller: each argument is copied once; what is decided and what is done use the copy.
 

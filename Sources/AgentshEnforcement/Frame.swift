@@ -11,8 +11,8 @@ package struct Frame: Sendable {
   package let target: Int32
   /// Descriptor of the launcher's controlling terminal, if it was handed over.
   package let tty: Int32?
-  /// `/bin` → `usr/bin` and its like: root-level links that only root can change.
-  package let rootLinks: [(from: PathText, to: PathText)]
+  /// `/bin` and its like, where it is a link to `usr/bin` that only root can change.
+  package let rootLinks: [PathText]
   /// Where file systems begin whose server may be slow or supervised itself (FUSE, NFS …).
   package let remoteMounts: [PathText]
 
@@ -50,17 +50,18 @@ package struct Frame: Sendable {
   }
 
   /// A root-level link counts when root owns it and nobody else writes to `/`.
-  private static func findRootLinks(_ root: Int32) -> [(from: PathText, to: PathText)] {
-    var found: [(from: PathText, to: PathText)] = []
+  private static func findRootLinks(_ root: Int32) -> [PathText] {
+    var found: [PathText] = []
     var information = stat()
-    guard statDescriptor(root, &information) == 0, information.st_uid == 0, information.st_mode & 0o022 == 0 else { return [] }
+    guard statDescriptor(root, &information) == 0, information.st_uid == 0, information.st_mode & 0o022 == 0
+    else { return [] }
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
       var target = PathText()
       guard statAt(root, PathText(name), &information, flags: AT_SYMLINK_NOFOLLOW) == 0,
         FileType(mode: information.st_mode) == .link, information.st_uid == 0,
         readLinkAt(root, PathText(name), into: &target) > 0, target.text == "usr/\(name)"
       else { continue }
-      found.append((PathText("/" + name), PathText("/usr/" + name)))
+      found.append(PathText("/" + name))
     }
     return found
   }

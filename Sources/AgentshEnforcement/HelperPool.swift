@@ -1,5 +1,5 @@
 import CLinux
-package import LinuxSystem
+import LinuxSystem
 package import Seccomp
 import Synchronization
 

@@ -1,5 +1,5 @@
 package import AgentshPolicy
-package import LinuxSystem
+import LinuxSystem
 package import Seccomp
 import CLinux
 package import Synchronization
@@ -13,6 +13,8 @@ package final class Mediator: Sendable {
   package let recorder: Recorder
   package let processes: ProcessTable
   package let helpers: HelperPool
+  /// Closed while a thread traces (exec verification).
+  package let gate = TraceGate()
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
   package let identitiesVary = Atomic<Bool>(false)
 

@@ -26,3 +26,17 @@ package struct Scratch: ~Copyable {
     self.mayBlock = mayBlock
   }
 }
+
+extension FileDecider {
+  mutating func decide(_ operation: FileOperation, _ name: PathText) -> Decision {
+    decide(operation, path: name.span)
+  }
+
+  mutating func decideAll(_ operations: FileOperations, _ name: PathText) -> Decision {
+    decideAll(operations, path: name.span)
+  }
+
+  mutating func isUniform(_ name: PathText, _ operations: FileOperations) -> Bool {
+    isUniform(below: name.span, operations)
+  }
+}

@@ -1,7 +1,7 @@
 /// The command line of `agentsh-supervisor`, as the client or the daemon starts it. Descriptors are inherited.
 ///
 ///     agentsh-supervisor --channel N --listener N --target PID --pidfd N
-///                        [--launch-socket N] [--tty N] [--quiet]
+///                        [--launch-socket N] [--tty N] [--log N] [--quiet]
 ///
 /// With `--launch-socket` the target is this process's own child: the supervisor tells it to go on, waits for it,
 /// passes its stops on and ends with its exit code. Without, a daemon started it and the target is somebody else's.
@@ -12,6 +12,8 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var pidfd: Int32
   package var launchSocket: Int32?
   package var tty: Int32?
+  /// Where the launcher wrote why it could not go on.
+  package var log: Int32?
   package var quiet = false
 
   package init(channel: Int32, listener: Int32, target: Int32, pidfd: Int32) {
@@ -28,6 +30,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     ]
     if let launchSocket { words += ["--launch-socket", String(launchSocket)] }
     if let tty { words += ["--tty", String(tty)] }
+    if let log { words += ["--log", String(log)] }
     if quiet { words.append("--quiet") }
     return words
   }
@@ -43,7 +46,7 @@ package struct SupervisorArguments: Equatable, Sendable {
         index += 1
         continue
       }
-      guard ["--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty"].contains(words[index]),
+      guard ["--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty", "--log"].contains(words[index]),
         index + 1 < words.count, let number = Int32(words[index + 1]), number >= 0, numbers[words[index]] == nil
       else { return nil }
       numbers[words[index]] = number
@@ -55,6 +58,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     self.init(channel: channel, listener: listener, target: target, pidfd: pidfd)
     launchSocket = numbers["--launch-socket"]
     tty = numbers["--tty"]
+    log = numbers["--log"]
     self.quiet = quiet
   }
 }

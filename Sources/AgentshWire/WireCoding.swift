@@ -50,6 +50,9 @@ package struct WireWriter: Sendable {
     for index in span.indices { bytes.append(span[index]) }
   }
 
+  /// Bytes that are in wire form already.
+  package mutating func append(_ more: [UInt8]) { bytes.append(contentsOf: more) }
+
   package mutating func value(_ value: some WireCodable) { value.encode(to: &self) }
 
   /// Puts a 32-bit number over four bytes that were written before.

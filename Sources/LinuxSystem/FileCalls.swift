@@ -3,14 +3,16 @@ package import CLinux
 // Calls on files, on the kernel's own terms: a value, or -errno. The supervisor hands most errnos on as they are, so
 // nothing here throws. EINTR is not retried: the one who holds a notification decides.
 
-/// `openat2(2)`, since Linux 5.6. `resolve`: RESOLVE_* bits. Returns a descriptor.
-package func openAt2(_ directory: Int32, _ path: PathText, flags: UInt64, mode: UInt64, resolve: UInt64) -> Int {
+/// `openat2(2)`, since Linux 5.6, of the path from byte `start`. `resolve`: RESOLVE_* bits. Returns a descriptor.
+package func openAt2(
+  _ directory: Int32, _ path: PathText, from start: Int = 0, flags: UInt64, mode: UInt64 = 0, resolve: UInt64
+) -> Int {
   var how = open_how(flags: flags, mode: mode, resolve: resolve)
   return path.withAddress { address in
     // SAFETY: `how` and the path outlive the call.
     unsafe withUnsafePointer(to: &how) { how in
       rawCall(
-        Int(CLINUX_SYS_OPENAT2), Int(directory), address, Int(bitPattern: how), MemoryLayout<open_how>.size)
+        Int(CLINUX_SYS_OPENAT2), Int(directory), address + start, Int(bitPattern: how), MemoryLayout<open_how>.size)
     }
   }
 }
@@ -30,11 +32,13 @@ package func statDescriptor(_ number: Int32, _ result: inout stat) -> Int {
 }
 
 /// `fstatat(2)`; `flags`: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
-package func statAt(_ directory: Int32, _ path: PathText, _ result: inout stat, flags: Int32) -> Int {
+package func statAt(
+  _ directory: Int32, _ path: PathText, from start: Int = 0, _ result: inout stat, flags: Int32
+) -> Int {
   path.withAddress { address in
     // SAFETY: `result` lives across the call.
     unsafe withUnsafeMutablePointer(to: &result) {
-      rawCall(Int(SYS_newfstatat), Int(directory), address, Int(bitPattern: $0), Int(flags))
+      rawCall(Int(SYS_newfstatat), Int(directory), address + start, Int(bitPattern: $0), Int(flags))
     }
   }
 }

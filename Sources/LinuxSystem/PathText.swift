@@ -4,8 +4,8 @@ package struct PathText: Sendable {
   /// PATH_MAX: the longest path the kernel takes, NUL included.
   package static let limit = 4096
   private static let capacity = limit + 512
-  private var storage: [UInt8]
-  package private(set) var count = 0
+  fileprivate var storage: [UInt8]
+  package fileprivate(set) var count = 0
   /// Something did not fit. Sticky until `removeAll`; what is too long is never acted on.
   private var overflowed = false
 
@@ -71,6 +71,19 @@ package struct PathText: Sendable {
     storage[count] = 0
   }
 
+  /// Puts bytes before the first one.
+  package mutating func prepend(_ prefix: StaticString) {
+    let length = prefix.utf8CodeUnitCount
+    guard count + length <= Self.capacity else {
+      overflowed = true
+      return
+    }
+    for index in stride(from: count, through: 0, by: -1) { storage[index + length] = storage[index] }
+    // SAFETY: a StaticString's bytes live for ever.
+    for index in 0..<length { unsafe storage[index] = prefix.utf8Start[index] }
+    count += length
+  }
+
   package func starts(with prefix: StaticString) -> Bool {
     guard count >= prefix.utf8CodeUnitCount else { return false }
     // SAFETY: a StaticString's bytes live for ever.
@@ -115,3 +128,17 @@ package struct PathText: Sendable {
 }
 
 extension PathText: Equatable {}
+
+extension PathText {
+  /// The first `length` bytes as a path of their own, for the time of `body`; the rest is there again afterwards.
+  package mutating func withEnd<Result>(at length: Int, _ body: (PathText) -> Result) -> Result {
+    let full = count
+    let byte = storage[length]
+    count = length
+    storage[length] = 0
+    let result = body(self)
+    storage[length] = byte
+    count = full
+    return result
+  }
+}

@@ -1,0 +1,198 @@
+package import AgentshWire
+import CLinux
+import LinuxSystem
+import Synchronization
+
+/// Brings records to the daemon: in batches, each once stored for certain. While there is no daemon they go to the
+/// spool; when that is full the session waits or ends, as the configuration says. Nothing is dropped in silence.
+package final class EventSender: Sendable {
+  /// Batches that were sent and not yet confirmed; beyond it the sender waits for the daemon.
+  package static let unconfirmedLimit = 4 << 20
+
+  private struct State {
+    var channel: Channel?
+    /// Sent and not confirmed: last record's number and the frame.
+    var unconfirmed: [(last: UInt64, frame: [UInt8])] = []
+    var unconfirmedBytes = 0
+    var closing = false
+    var finished = false
+  }
+  private let state: Mutex<State>
+  private let changed = FutexWord()
+  private let recorder: Recorder
+  private let welcome: Welcome
+  /// Called once when the spool is full and the configuration says `kill`.
+  private let onOverflow: @Sendable () -> Void
+
+  package init(
+    channel: Channel, recorder: Recorder, welcome: Welcome, onOverflow: @escaping @Sendable () -> Void
+  ) {
+    var initial = State()
+    initial.channel = channel
+    state = Mutex(initial)
+    self.recorder = recorder
+    self.welcome = welcome
+    self.onOverflow = onOverflow
+  }
+
+  /// The connection in use; nil while there is none.
+  package var channel: Channel? { state.withLock { $0.channel } }
+
+  /// Everything up to `number` is stored.
+  package func confirm(_ number: UInt64) {
+    state.withLock { state in
+      while let first = state.unconfirmed.first, first.last <= number {
+        state.unconfirmedBytes -= first.frame.count
+        state.unconfirmed.removeFirst()
+      }
+    }
+    changed.wakeAll()
+  }
+
+  /// The connection broke, as its reader saw it.
+  package func disconnect(_ channel: Channel) {
+    state.withLock { if $0.channel === channel { $0.channel = nil } }
+    changed.wakeAll()
+    recorder.arrived.wakeOne()
+  }
+
+  /// A daemon has taken the session back: what it may not have stored is sent again before anything new.
+  package func reconnect(_ channel: Channel) {
+    let again: [[UInt8]] = state.withLock { state in
+      state.channel = channel
+      return state.unconfirmed.map(\.frame)
+    }
+    for frame in again where !deliver(frame, over: channel) { return }
+    recorder.arrived.wakeOne()
+  }
+
+  /// Sends what there is, waits until it is stored (at most `milliseconds`), and stops. True when all of it is.
+  package func finish(milliseconds: Int) -> Bool {
+    state.withLock { $0.closing = true }
+    recorder.arrived.wakeOne()
+    let end = monotonicClock() + UInt64(milliseconds) * 1_000_000
+    while monotonicClock() < end {
+      let ticket = changed.value
+      let (done, lost) = state.withLock { ($0.finished && $0.unconfirmed.isEmpty, $0.finished && $0.channel == nil) }
+      if done { return true }
+      if lost { return false }
+      changed.wait(while: ticket, milliseconds: 50)
+    }
+    return false
+  }
+
+  /// The loop of the sender's thread.
+  package func run() {
+    var buffer = WireWriter()
+    buffer.reserve(Recorder.bufferLimit + 65_536)
+    var spool: Spool? = nil
+    while true {
+      let ticket = recorder.arrived.value
+      let closing = state.withLock { $0.closing }
+      flush(&spool)
+      if let taken = recorder.drain(into: &buffer) {
+        send(buffer.bytes, taken.first, taken.count, &spool)
+        continue
+      }
+      if closing {
+        state.withLock { $0.finished = true }
+        changed.wakeAll()
+        return
+      }
+      recorder.arrived.wait(while: ticket, milliseconds: 20)
+    }
+  }
+
+  /// Cuts a drained buffer into frames that fit.
+  private func send(_ records: [UInt8], _ first: UInt64, _ count: UInt32, _ spool: inout Spool?) {
+    var writer = WireWriter()
+    writer.reserve(records.count + 64)
+    writer.integer(UInt32(0))
+    writer.byte(FrameKind.events.rawValue)
+    writer.integer(first)
+    writer.integer(count)
+    writer.append(records)
+    writer.patch(UInt32(writer.bytes.count - FrameHeader.size), at: 0)
+    let frame = writer.bytes
+    let last = first + UInt64(count) - 1
+    while true {
+      let ticket = changed.value
+      let (channel, room) = state.withLock { ($0.channel, $0.unconfirmedBytes < Self.unconfirmedLimit) }
+      guard let channel else {
+        store(frame, &spool)
+        return
+      }
+      if !room {
+        changed.wait(while: ticket, milliseconds: 200)
+        continue
+      }
+      state.withLock { state in
+        state.unconfirmed.append((last, frame))
+        state.unconfirmedBytes += frame.count
+      }
+      _ = deliver(frame, over: channel)
+      return
+    }
+  }
+
+  private func deliver(_ frame: [UInt8], over channel: Channel) -> Bool {
+    do throws(Channel.Failure) {
+      try channel.send(frame)
+      return true
+    } catch {
+      disconnect(channel)
+      return false
+    }
+  }
+
+  /// Without a daemon: to disk. What was sent and never confirmed goes first, so that the order holds.
+  private func store(_ frame: [UInt8], _ spool: inout Spool?) {
+    var waiting: [[UInt8]] = state.withLock { state in
+      let frames = state.unconfirmed.map(\.frame)
+      state.unconfirmed = []
+      state.unconfirmedBytes = 0
+      return frames
+    }
+    waiting.append(frame)
+    var told = false
+    for frame in waiting {
+      while true {
+        do throws(SystemCallError) {
+          if spool == nil { spool = try Spool(path: welcome.spoolPath, limit: welcome.spoolLimit) }
+          try spool?.append(frame)
+          break
+        } catch {
+          if welcome.overflow == .kill, !told {
+            told = true
+            onOverflow()
+          }
+          // block: the recorder fills, and with it the supervised calls wait, until a daemon or disk space is there.
+          if state.withLock({ $0.closing }) { return }
+          if channel != nil {
+            state.withLock { $0.unconfirmed.append((UInt64.max, frame)) }
+            break
+          }
+          recorder.arrived.wait(while: recorder.arrived.value, milliseconds: 200)
+        }
+      }
+    }
+  }
+
+  /// A daemon is there again: the spool first.
+  private func flush(_ spool: inout Spool?) {
+    guard let channel, spool?.isEmpty == false else { return }
+    do throws(SystemCallError) {
+      try spool?.drain { frame in
+        var reader = WireReader(frame[5...])
+        guard let first = try? reader.integer(UInt64.self), let count = try? reader.integer(UInt32.self) else { return true }
+        state.withLock { state in
+          state.unconfirmed.append((first + UInt64(count) - 1, frame))
+          state.unconfirmedBytes += frame.count
+        }
+        return deliver(frame, over: channel)
+      }
+    } catch {
+      disconnect(channel)
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import AgentshWire
+import CLinux
+import LinuxSystem
+import Seccomp
+import Synchronization
+
+/// The supervisor's main thread: signals, the daemon's frames, the agent's end, the tree's end.
+struct MainLoop: ~Copyable {
+  private let supervisor: Supervisor
+  private let isParent: Bool
+  private var exitStatus: Int32?
+  private var nextReconnect: UInt64 = 0
+  private var termAt: UInt64?
+  private static let graceNanoseconds: UInt64 = 2_000_000_000
+
+  init(_ supervisor: Supervisor) {
+    self.supervisor = supervisor
+    isParent = supervisor.arguments.launchSocket != nil
+  }
+
+  /// Until the agent has ended and nobody of its tree is left.
+  mutating func run() -> Int32 {
+    let signals = openSignals()
+    let children = FileDescriptor(owning: signals)
+    while true {
+      wait(children.number)
+      takeSignals(children.number)
+      supervisor.helpers.wakeAbandoned()
+      reap()
+      if isOver() { break }
+    }
+    return exitStatus ?? 0
+  }
+
+  /// Blocks until something happens, at most 100 ms.
+  private mutating func wait(_ signals: Int32) {
+    let channel = supervisor.sender.channel
+    var entries: [pollfd] = [
+      pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: exitStatus == nil ? supervisor.arguments.pidfd : -1, events: Int16(POLLIN), revents: 0),
+    ]
+    // SAFETY: three entries, alive across the call.
+    let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 3, 100) }
+    if ready > 0, entries[1].revents != 0, let channel { takeFrame(channel) }
+    if channel == nil { reconnect() }
+  }
+
+  // MARK: the daemon
+
+  private func takeFrame(_ channel: Channel) {
+    do throws(Channel.Failure) {
+      let (kind, payload) = try channel.receive()
+      var reader = WireReader(payload)
+      switch kind {
+      case .stored:
+        if let number = try? reader.value(UInt64.self) { supervisor.sender.confirm(number) }
+      case .end:
+        let reason = (try? reader.value(String.self)) ?? "ended by the daemon"
+        supervisor.recorder.lifecycle("the session ends: \(reason)")
+        supervisor.ending.store(true, ordering: .relaxed)
+      default:
+        // Nothing else is the daemon's to say now: the connection is not to be trusted any more.
+        supervisor.sender.disconnect(channel)
+      }
+    } catch {
+      supervisor.sender.disconnect(channel)
+    }
+  }
+
+  /// Once a second, while the daemon is away: its socket for supervisors, with the key that it gave us.
+  private mutating func reconnect() {
+    let now = monotonicClock()
+    guard now >= nextReconnect else { return }
+    nextReconnect = now + 1_000_000_000
+    guard let connected = connectUnix(supervisor.welcome.supervisorSocket) else { return }
+    let channel = Channel(owning: connected)
+    let hello = Hello(
+      sessionID: supervisor.welcome.sessionID, supervisorPid: supervisor.mediator.frame.ownPid,
+      reattachKey: supervisor.welcome.reattachKey)
+    do throws(Channel.Failure) {
+      try channel.send(frame(.hello, hello))
+      supervisor.sender.reconnect(channel)
+    } catch {
+      channel.close()
+    }
+  }
+
+  // MARK: signals
+
+  private func openSignals() -> Int32 {
+    var set = sigset_t()
+    // SAFETY: `set` lives across the calls.
+    unsafe sigemptyset(&set)
+    for signal in [SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE] {
+      unsafe sigaddset(&set, signal)
+    }
+    return unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
+  }
+
+  /// What the terminal sends to the whole group the agent gets itself; what somebody sends to us is for the agent.
+  private func takeSignals(_ descriptor: Int32) {
+    var information = signalfd_siginfo()
+    while true {
+      // SAFETY: `information` lives across the call.
+      let count = unsafe withUnsafeMutablePointer(to: &information) {
+        rawCall(Int(SYS_read), Int(descriptor), Int(bitPattern: $0), MemoryLayout<signalfd_siginfo>.size)
+      }
+      guard count == MemoryLayout<signalfd_siginfo>.size else { return }
+      let signal = Int32(bitPattern: information.ssi_signo)
+      switch signal {
+      case SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT:
+        guard information.ssi_code <= 0 else { continue }
+        if isParent {
+          sendSignal(supervisor.arguments.pidfd, signal)
+        } else if signal == SIGTERM {
+          supervisor.recorder.lifecycle("the supervisor was told to end: the session ends")
+          supervisor.ending.store(true, ordering: .relaxed)
+        }
+      default: continue
+      }
+    }
+  }
+
+  // MARK: children
+
+  /// Takes dead children (orphans of the tree come to us) and sees the agent stop and end.
+  private mutating func reap() {
+    var found: [(pid: Int32, status: Int32)] = []
+    let ran = supervisor.mediator.gate.whileIdle {
+      while true {
+        var status: Int32 = 0
+        // SAFETY: `status` lives across the call. __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
+        let pid = unsafe withUnsafeMutablePointer(to: &status) {
+          rawCall(Int(SYS_wait4), -1, Int(bitPattern: $0), 0x4000_0000 | 0x2000_0000 | 1 | 2, 0)
+        }
+        guard pid > 0 else { return }
+        found.append((Int32(pid), status))
+      }
+    }
+    guard ran else { return }
+    for (pid, status) in found where pid == supervisor.arguments.target && isParent {
+      if clinux_wifexited(status) != 0 { exitStatus = clinux_wexitstatus(status) }
+      if clinux_wifsignaled(status) != 0 { exitStatus = 128 + clinux_wtermsig(status) }
+      if clinux_wifstopped(status) != 0 { stopWithAgent() }
+    }
+    if !isParent, exitStatus == nil, isGone(supervisor.arguments.pidfd) { exitStatus = 0 }
+  }
+
+  /// The shell that started us has to see a stopped job; when it goes on, so does the agent.
+  private func stopWithAgent() {
+    sendSignal(toPid: supervisor.mediator.frame.ownPid, SIGSTOP)
+    sendSignal(supervisor.arguments.pidfd, SIGCONT)
+  }
+
+  private func isGone(_ pidfd: Int32) -> Bool { sendSignal(pidfd, 0) == -Int(ESRCH) }
+
+  // MARK: the end
+
+  /// When the agent ended, or the session has to: whoever is left gets SIGTERM, two seconds, SIGKILL until nobody is.
+  private mutating func isOver() -> Bool {
+    let forced = supervisor.ending.load(ordering: .relaxed)
+    guard exitStatus != nil || forced else { return false }
+    let tree = Tree(
+      roots: isParent ? [supervisor.mediator.frame.ownPid] : [supervisor.arguments.target],
+      own: supervisor.mediator.frame.ownPid)
+    guard let since = termAt else {
+      termAt = monotonicClock()
+      return tree.signal(SIGTERM) == 0 && exitStatus != nil
+    }
+    if monotonicClock() - since > Self.graceNanoseconds { tree.signal(SIGKILL) }
+    return tree.members().isEmpty && (exitStatus != nil || !isParent)
+  }
+}
+
+/// Connects to a Unix stream socket; nil when nobody is there or the path does not fit.
+func connectUnix(_ path: String) -> Int32? {
+  var address = sockaddr_un()
+  let bytes = Array(path.utf8)
+  guard bytes.count < 108 else { return nil }
+  address.sun_family = UInt16(AF_UNIX)
+  // SAFETY: at most 107 bytes into 108.
+  unsafe withUnsafeMutableBytes(of: &address.sun_path) { target in
+    for (index, byte) in bytes.enumerated() { unsafe target[index] = byte }
+  }
+  let socket = rawCall(Int(SYS_socket), Int(AF_UNIX), 1 | 0o2000000, 0)
+  guard socket >= 0 else { return nil }
+  // SAFETY: `address` lives across the call.
+  let result = unsafe withUnsafePointer(to: &address) {
+    rawCall(Int(SYS_connect), socket, Int(bitPattern: $0), MemoryLayout<sockaddr_un>.size)
+  }
+  if result < 0 {
+    closeDescriptor(Int32(socket))
+    return nil
+  }
+  return Int32(socket)
+}

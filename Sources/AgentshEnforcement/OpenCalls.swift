@@ -1,0 +1,562 @@
+import AgentshPolicy
+import AgentshWire
+import CLinux
+import LinuxSystem
+import Seccomp
+
+// open, openat, openat2, creat.
+//
+// The race: the path is copied once. Fast: the decision is on the cleaned name, and the open that follows forbids
+// links, so that what it opens is what that name names. Slow: the object is pinned, the decision is on the name that
+// the pin has, and the pin is what is opened. The caller gets that descriptor; nothing is looked up again.
+
+/// The arguments of one open, copied.
+struct OpenRequest {
+  var directory: Int32 = AT_FDCWD
+  var flags: UInt64 = 0
+  var mode: UInt64 = 0
+  var resolve: UInt64 = 0
+
+  var writes: Bool { flags & UInt64(O_ACCMODE) != UInt64(O_RDONLY) || truncates }
+  var reads: Bool { flags & UInt64(O_ACCMODE) != UInt64(O_WRONLY) }
+  var creates: Bool { flags & UInt64(O_CREAT) != 0 && !isPath }
+  var truncates: Bool { flags & UInt64(O_TRUNC) != 0 && !isPath }
+  var exclusive: Bool { flags & UInt64(O_EXCL) != 0 }
+  var isPath: Bool { flags & UInt64(O_PATH) != 0 }
+  var isTemporary: Bool { flags & UInt64(O_TMPFILE) == UInt64(O_TMPFILE) && !isPath }
+  var nonBlocking: Bool { flags & UInt64(O_NONBLOCK) != 0 }
+  var noFollow: Bool { flags & UInt64(O_NOFOLLOW) != 0 }
+  var closeOnExec: Bool { flags & UInt64(O_CLOEXEC) != 0 }
+
+  /// What the kernel gets for our own open: never a terminal of ours, never waiting on the receiver.
+  func actedFlags(mayBlock: Bool) -> UInt64 {
+    var acted = flags | UInt64(O_CLOEXEC)
+    if !isPath {
+      acted |= UInt64(O_NOCTTY)
+      if !mayBlock { acted |= UInt64(O_NONBLOCK) }
+    }
+    return acted
+  }
+
+  /// The flags of an opened description that F_SETFL sets: the caller's, without our O_NONBLOCK.
+  var statusFlags: Int { Int(flags & UInt64(O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)) }
+}
+
+extension Mediator {
+  private static let knownFlags = UInt64(
+    O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_ASYNC | O_DIRECT
+      | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE)
+
+  func open(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+    var request = OpenRequest()
+    let failed = readOpen(notification, &scratch, &request)
+    if failed != 0 {
+      notification.fail(failed)
+      return
+    }
+    guard assume(notification, &scratch), !request.creates && !request.isTemporary || assumeMask(notification, &scratch)
+    else {
+      refuse(notification, .file, FileOperation.open.rawValue, EACCES, scratch, started)
+      return
+    }
+    let cleaned = clean(notification, directory: request.directory, raw: scratch.raw, name: &scratch.name)
+    if cleaned.errno != 0 {
+      notification.fail(cleaned.errno)
+      return
+    }
+    if !scratch.mayBlock, frame.isRemote(scratch.name) {
+      handOver(notification)
+      return
+    }
+    if request.resolve & ~UInt64(RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) != 0 {
+      openConfined(notification, request, &scratch, started)
+    } else if cleaned.needsWalk || touchesProcess(scratch.name) || request.isTemporary {
+      openWalked(notification, request, &scratch, started)
+    } else {
+      openFast(notification, request, cleaned, &scratch, started)
+    }
+  }
+
+  /// Copies the arguments. openat ignores flags that it does not know; openat2 refuses them, and gets them as given.
+  private func readOpen(
+    _ notification: borrowing PendingNotification, _ scratch: inout Scratch, _ request: inout OpenRequest
+  ) -> Int32 {
+    let arguments = notification.arguments
+    switch Int(notification.call) {
+    case Int(SYS_creat):
+      request.flags = UInt64(O_CREAT | O_WRONLY | O_TRUNC)
+      request.mode = arguments[1]
+      return normalize(&request, notification.readPath(arguments[0], into: &scratch.raw))
+    case Int(SYS_open):
+      request.flags = UInt64(UInt32(truncatingIfNeeded: arguments[1]))
+      request.mode = arguments[2]
+      return normalize(&request, notification.readPath(arguments[0], into: &scratch.raw))
+    case Int(SYS_openat):
+      request.directory = notification.int(0)
+      request.flags = UInt64(UInt32(truncatingIfNeeded: arguments[2]))
+      request.mode = arguments[3]
+      return normalize(&request, notification.readPath(arguments[1], into: &scratch.raw))
+    default:
+      let size = arguments[3]
+      guard size >= 24 else { return EINVAL }
+      guard size <= UInt64(PathText.limit) else { return E2BIG }
+      let failed = notification.readBytes(arguments[2], count: Int(size), into: &scratch.text)
+      if failed != 0 { return failed }
+      for index in 24..<Int(size) where scratch.text[index] != 0 { return E2BIG }
+      request.directory = notification.int(0)
+      request.flags = number(scratch.text, at: 0)
+      request.mode = number(scratch.text, at: 8)
+      request.resolve = number(scratch.text, at: 16)
+      return notification.readPath(arguments[1], into: &scratch.raw)
+    }
+  }
+
+  private func number(_ text: PathText, at offset: Int) -> UInt64 {
+    var value: UInt64 = 0
+    for index in 0..<8 { value |= UInt64(text[offset + index]) << UInt64(8 * index) }
+    return value
+  }
+
+  private func normalize(_ request: inout OpenRequest, _ errno: Int32) -> Int32 {
+    request.flags &= Self.knownFlags
+    if request.isPath {
+      request.flags &= UInt64(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    }
+    request.mode = request.creates || request.isTemporary ? request.mode & 0o7777 : 0
+    return errno
+  }
+
+  // MARK: fast
+
+  private func openFast(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ cleaned: Cleaned,
+    _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    let (decision, operation, flags) = decideOpen(request, &scratch)
+    // A denial is of the object: the name may be a link's, so a walk finds what it means before it is refused.
+    guard decision.permits else {
+      openWalked(notification, request, &scratch, started)
+      return
+    }
+    var information = stat()
+    if statAt(frame.root, scratch.name, from: scratch.name.count == 1 ? 0 : 1, &information, flags: AT_SYMLINK_NOFOLLOW) == 0 {
+      switch FileType(mode: information.st_mode) {
+      case .fifo where !request.isPath,
+        .characterDevice where !request.isPath && clinux_major(UInt(information.st_rdev)) != 1,
+        .blockDevice where !request.isPath:
+        openSpecial(notification, request, decision, operation, information, &scratch, started)
+        return
+      case .link:
+        openWalked(notification, request, &scratch, started)
+        return
+      default: break
+      }
+    }
+    if request.creates || request.truncates, !notification.isAlive() { return }
+    if cleaned.wantsDirectory { scratch.name.append(UInt8(ascii: "/")) }
+    var acted = request
+    acted.flags = flags
+    let opened = openBelowRoot(
+      scratch.name, flags: acted.actedFlags(mayBlock: false), mode: flags & UInt64(O_CREAT) != 0 ? request.mode : 0,
+      resolve: request.resolve)
+    if cleaned.wantsDirectory { scratch.name.truncate(to: scratch.name.count - 1) }
+    switch opened {
+    case -Int(ELOOP): openWalked(notification, request, &scratch, started)
+    case -Int(EAGAIN) where !request.nonBlocking && !scratch.mayBlock: handOver(notification)
+    case -Int(EAGAIN) where !request.nonBlocking:
+      let waited = helpers.waiting(for: notification) {
+        openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), mode: request.mode, resolve: request.resolve)
+      }
+      finish(notification, acted, decision, operation, waited, &scratch, started)
+    default:
+      if opened >= 0, !request.isPath, !request.nonBlocking {
+        _ = controlDescriptor(Int32(opened), Int32(F_SETFL), request.statusFlags)
+      }
+      finish(notification, acted, decision, operation, opened, &scratch, started)
+    }
+  }
+
+  /// Decides on `scratch.name`: for what is there and for what would be made. Where the two differ, the flags are
+  /// narrowed so that only the permitted one can happen.
+  private func decideOpen(
+    _ request: OpenRequest, _ scratch: inout Scratch
+  ) -> (Decision, FileOperation, flags: UInt64) {
+    var existing: FileOperations = []
+    if request.reads { existing.insert(FileOperations(.open)) }
+    if request.writes { existing.insert(FileOperations(.write)) }
+    let operation: FileOperation = request.writes ? .write : .open
+    let onExisting = scratch.decider.decideAll(existing, scratch.name)
+    guard request.creates else { return (onExisting, operation, request.flags) }
+    let onNew = scratch.decider.decide(.create, scratch.name)
+    if request.exclusive { return (onNew, .create, request.flags) }
+    switch (onExisting.permits, onNew.permits) {
+    case (true, true), (false, false): return (onExisting, operation, request.flags)
+    case (true, false): return (onExisting, operation, request.flags & ~UInt64(O_CREAT))
+    case (false, true): return (onNew, .create, request.flags | UInt64(O_EXCL))
+    }
+  }
+
+  // MARK: slow
+
+  private func openWalked(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    if request.isTemporary {
+      openTemporary(notification, request, &scratch, started)
+      return
+    }
+    let linkItself = request.noFollow || request.creates && request.exclusive
+    let pinned = walk(
+      notification, directory: request.directory, raw: scratch.raw, follow: !linkItself, name: &scratch.name,
+      mayBlock: scratch.mayBlock)
+    switch consume pinned {
+    case .object(let object): openPinned(notification, request, object, &scratch, started)
+    case .mustWait: handOver(notification)
+    case .failed(ENOENT) where request.creates || !deniesNothing(request, &scratch):
+      openMissing(notification, request, &scratch, started)
+    case .failed(let errno): fail(notification, request, errno, &scratch, started)
+    }
+  }
+
+  private func openPinned(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ object: consuming FileDescriptor,
+    _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    var information = stat()
+    guard statDescriptor(object.number, &information) == 0 else {
+      notification.fail(EACCES)
+      return
+    }
+    let type = FileType(mode: information.st_mode)
+    if request.creates, request.exclusive {
+      // Whoever may not know of it is told that it may not create here; others that it exists.
+      let decision = scratch.decider.decide(.create, scratch.name)
+      finish(notification, request, decision, .create, decision.permits ? -Int(EEXIST) : -Int(EACCES), &scratch, started)
+      return
+    }
+    var existing: FileOperations = []
+    if request.reads { existing.insert(FileOperations(.open)) }
+    if request.writes { existing.insert(FileOperations(.write)) }
+    let operation: FileOperation = request.writes ? .write : .open
+    // Pipes, sockets and other nameless things that the caller's own tree holds are not files of any rule.
+    let nameless = scratch.name.isEmpty || scratch.name[0] != UInt8(ascii: "/")
+    let decision =
+      nameless
+      ? Decision(.allow, .file, default: .mechanism) : scratch.decider.decideAll(existing, scratch.name)
+    guard decision.permits, !writesMemory(request, scratch.name) else {
+      let refused = decision.permits ? Decision(.deny, .file, default: .floor) : decision
+      finish(notification, request, refused, operation, -Int(EACCES), &scratch, started)
+      return
+    }
+    if type == .link {
+      openLinkItself(notification, request, object, decision, &scratch, started)
+      return
+    }
+    if !request.isPath, type == .fifo || type == .blockDevice
+      || type == .characterDevice && clinux_major(UInt(information.st_rdev)) != 1
+    {
+      openSpecial(notification, request, decision, operation, information, &scratch, started)
+      return
+    }
+    if request.truncates, !notification.isAlive() { return }
+    var acted = request
+    acted.flags &= ~UInt64(O_CREAT | O_EXCL | O_NOFOLLOW)
+    let opened = ProcPath(ownDescriptor: object.number).open(
+      flags: Int32(truncatingIfNeeded: acted.actedFlags(mayBlock: false)))
+    if opened == -Int(EAGAIN), !request.nonBlocking, !scratch.mayBlock {
+      handOver(notification)
+      return
+    }
+    if opened >= 0, !request.isPath, !request.nonBlocking {
+      _ = controlDescriptor(Int32(opened), Int32(F_SETFL), request.statusFlags)
+    }
+    finish(notification, acted, decision, operation, opened, &scratch, started)
+  }
+
+  /// O_NOFOLLOW on a link: ELOOP, or with O_PATH the link's own handle, which the pin is.
+  private func openLinkItself(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ object: consuming FileDescriptor,
+    _ decision: Decision, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    guard request.isPath, request.flags & UInt64(O_DIRECTORY) == 0 else {
+      let errno = request.flags & UInt64(O_DIRECTORY) != 0 ? ENOTDIR : ELOOP
+      finish(notification, request, decision, .open, -Int(errno), &scratch, started)
+      return
+    }
+    finish(notification, request, decision, .open, Int(object.release()), &scratch, started)
+  }
+
+  /// The last component is not there: created, or ENOENT, as the caller may know.
+  private func openMissing(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    let found = createPlace(notification, request, &scratch)
+    switch consume found {
+    case .mustWait: handOver(notification)
+    case .failed(let errno): fail(notification, request, errno, &scratch, started)
+    case .parent(let parent, let leaf):
+      let operation: FileOperation = request.creates ? .create : request.writes ? .write : .open
+      let decision = scratch.decider.decide(operation, scratch.name)
+      guard decision.permits else {
+        finish(notification, request, decision, operation, -Int(EACCES), &scratch, started)
+        return
+      }
+      guard request.creates else {
+        finish(notification, request, decision, operation, -Int(ENOENT), &scratch, started)
+        return
+      }
+      if !notification.isAlive() { return }
+      // O_EXCL: what was decided is a creation. When somebody else was first, it is decided anew as what is there.
+      let opened = openAt2(
+        parent.number, scratch.name, from: leaf,
+        flags: request.actedFlags(mayBlock: true) | UInt64(O_EXCL), mode: request.mode,
+        resolve: UInt64(RESOLVE_NO_SYMLINKS))
+      if opened == -Int(EEXIST), !request.exclusive {
+        handOver(notification)
+        return
+      }
+      finish(notification, request, decision, operation, opened, &scratch, started)
+    }
+  }
+
+  /// The place of a name that does not exist, its links followed: a dangling link creates its target.
+  private func createPlace(
+    _ notification: borrowing PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch
+  ) -> Place {
+    scratch.spare = scratch.raw
+    for _ in 0..<40 {
+      let found = place(
+        notification, directory: request.directory, raw: scratch.spare, name: &scratch.name, mayBlock: scratch.mayBlock)
+      guard case .parent(let parent, let leaf) = consume found else {
+        return place(
+          notification, directory: request.directory, raw: scratch.spare, name: &scratch.name,
+          mayBlock: scratch.mayBlock)
+      }
+      if request.creates, request.exclusive || request.noFollow { return .parent(parent, leafStart: leaf) }
+      var leafName = PathText()
+      leafName.append(scratch.name, from: leaf)
+      let length = readLinkAt(parent.number, leafName, into: &scratch.text)
+      if length < 0 { return .parent(parent, leafStart: leaf) }
+      // The link's target, absolute or relative to the link's directory.
+      scratch.spare.removeAll()
+      if scratch.text.isEmpty || scratch.text[0] != UInt8(ascii: "/") {
+        let failed = nameOfDescriptor(parent.number, into: &scratch.spare)
+        if failed != 0 { return .failed(errno: failed) }
+        scratch.spare.append(UInt8(ascii: "/"))
+      }
+      scratch.spare.append(scratch.text)
+    }
+    return .failed(errno: ELOOP)
+  }
+
+  /// O_TMPFILE: decided as creating and writing a name inside the directory.
+  private func openTemporary(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    let pinned = pin(
+      notification, directory: request.directory, raw: scratch.raw, follow: true, name: &scratch.name,
+      mayBlock: scratch.mayBlock)
+    switch consume pinned {
+    case .mustWait: handOver(notification)
+    case .failed(let errno): fail(notification, request, errno, &scratch, started)
+    case .object(let directory):
+      let length = scratch.name.count
+      scratch.name.append("/#unnamed".utf8)
+      let decision = scratch.decider.decideAll(
+        [FileOperations(.create), FileOperations(.write)], scratch.name)
+      scratch.name.truncate(to: length)
+      guard decision.permits else {
+        finish(notification, request, decision, .create, -Int(EACCES), &scratch, started)
+        return
+      }
+      if !notification.isAlive() { return }
+      let opened = openAt2(
+        directory.number, Mediator.dot, flags: request.flags | UInt64(O_CLOEXEC), mode: request.mode,
+        resolve: UInt64(RESOLVE_NO_SYMLINKS))
+      finish(notification, request, decision, .create, opened, &scratch, started)
+    }
+  }
+
+  /// openat2 with RESOLVE_BENEATH, IN_ROOT, NO_XDEV or CACHED: the kernel resolves, from the caller's directory and
+  /// by its own rules, to a pin; the pin's name is decided on and the pin is opened.
+  private func openConfined(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    guard scratch.mayBlock else {
+      handOver(notification)
+      return
+    }
+    let base =
+      request.directory == AT_FDCWD
+      ? ProcPath(notification.thread, "cwd").open(flags: O_PATH | O_CLOEXEC)
+      : ProcPath(notification.thread, "fd", request.directory).open(flags: O_PATH | O_CLOEXEC)
+    guard base >= 0 else {
+      notification.fail(EBADF)
+      return
+    }
+    let directory = FileDescriptor(owning: Int32(base))
+    let noFollow = request.flags & UInt64(O_NOFOLLOW | O_DIRECTORY)
+    let pinned = openAt2(
+      directory.number, scratch.raw, flags: UInt64(O_PATH | O_CLOEXEC) | noFollow, resolve: request.resolve)
+    if pinned >= 0 {
+      let object = FileDescriptor(owning: Int32(pinned))
+      let failed = nameOfDescriptor(object.number, into: &scratch.name)
+      if failed != 0 || touchesProcess(scratch.name) {
+        notification.fail(failed != 0 ? failed : EACCES)
+        return
+      }
+      openPinned(notification, request, object, &scratch, started)
+      return
+    }
+    guard pinned == -Int(ENOENT), request.creates else {
+      fail(notification, request, Int32(truncatingIfNeeded: -pinned), &scratch, started)
+      return
+    }
+    // A new name: its directory is resolved the same way, the leaf is created there and nowhere else.
+    scratch.spare = scratch.raw
+    let leaf = leafStart(scratch.spare)
+    scratch.spare.truncate(to: leaf)
+    if scratch.spare.isEmpty { scratch.spare.append(UInt8(ascii: ".")) }
+    let parent = openAt2(
+      directory.number, scratch.spare, flags: UInt64(O_PATH | O_CLOEXEC | O_DIRECTORY), resolve: request.resolve)
+    guard parent >= 0 else {
+      fail(notification, request, Int32(truncatingIfNeeded: -parent), &scratch, started)
+      return
+    }
+    let holder = FileDescriptor(owning: Int32(parent))
+    guard nameOfDescriptor(holder.number, into: &scratch.name) == 0 else {
+      notification.fail(EACCES)
+      return
+    }
+    scratch.name.append(UInt8(ascii: "/"))
+    scratch.name.append(scratch.raw, from: leaf)
+    let decision = scratch.decider.decide(.create, scratch.name)
+    guard decision.permits, notification.isAlive() else {
+      finish(notification, request, decision, .create, -Int(EACCES), &scratch, started)
+      return
+    }
+    let opened = openAt2(
+      holder.number, scratch.raw, from: leaf, flags: request.actedFlags(mayBlock: true) | UInt64(O_EXCL),
+      mode: request.mode, resolve: UInt64(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH))
+    finish(notification, request, decision, .create, opened, &scratch, started)
+  }
+
+  // MARK: what is no ordinary file
+
+  /// FIFOs and devices wait in open: on a helper, which opens the name without links as it was decided. The caller's
+  /// terminal is its own.
+  private func openSpecial(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
+    _ operation: FileOperation, _ information: stat, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    let device = UInt(information.st_rdev)
+    if FileType(mode: information.st_mode) == .characterDevice, clinux_major(device) == 5, clinux_minor(device) == 0 {
+      let opened = openTerminal(notification.thread, request)
+      finish(notification, request, decision, operation, opened, &scratch, started)
+      return
+    }
+    guard scratch.mayBlock else {
+      handOver(notification)
+      return
+    }
+    var acted = request
+    acted.flags &= ~UInt64(O_CREAT | O_EXCL)
+    let opened = helpers.waiting(for: notification) {
+      openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
+    }
+    if opened == -Int(EINTR) {
+      // Whoever waits has a signal to handle, or is gone: as the kernel does it, the call is made again afterwards.
+      notification.restart()
+      return
+    }
+    finish(notification, request, decision, operation, opened, &scratch, started)
+  }
+
+  /// `/dev/tty` means the caller's terminal, which is ours only when it is the same.
+  private func openTerminal(_ thread: Int32, _ request: OpenRequest) -> Int {
+    guard let theirs = terminalNumber(thread), theirs != 0 else { return -Int(ENXIO) }
+    let flags = Int32(truncatingIfNeeded: request.flags & ~UInt64(O_CREAT | O_EXCL | O_TRUNC)) | O_NOCTTY | O_CLOEXEC
+    if terminalNumber(frame.ownPid) == theirs { return openAt(AT_FDCWD, PathText("/dev/tty"), flags: flags) }
+    let major = clinux_major(UInt(theirs))
+    let minor = clinux_minor(UInt(theirs))
+    guard (136...143).contains(major) else { return -Int(ENXIO) }
+    let opened = openAt(AT_FDCWD, PathText("/dev/pts/\((major - 136) * 256 + minor)"), flags: flags)
+    guard opened >= 0 else { return reopenHandedTerminal(theirs, flags) ?? opened }
+    var information = stat()
+    guard statDescriptor(Int32(opened), &information) == 0, UInt64(information.st_rdev) == theirs else {
+      closeDescriptor(Int32(opened))
+      return -Int(ENXIO)
+    }
+    return opened
+  }
+
+  /// After su or in a container the device itself cannot be opened; the launcher's own handle can be.
+  private func reopenHandedTerminal(_ device: UInt64, _ flags: Int32) -> Int? {
+    guard let tty = frame.tty, terminalNumber(frame.target) == device else { return nil }
+    return controlDescriptor(tty, Int32(F_DUPFD_CLOEXEC), 3)
+  }
+
+  /// Field 7 of /proc/PID/stat: the device number of the controlling terminal. `proc_pid_stat(5)`.
+  private func terminalNumber(_ process: Int32) -> UInt64? {
+    var text = PathText()
+    guard readWhole(AT_FDCWD, PathText("/proc/\(process)/stat"), into: &text) > 0 else { return nil }
+    let bytes = text.bytes
+    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
+    guard fields.count > 4, let number = Int64(String(decoding: fields[4], as: UTF8.self)) else { return nil }
+    return UInt64(UInt32(truncatingIfNeeded: number))
+  }
+
+  /// /proc/PID/mem of another process of the tree, for writing: refused, or nothing read from memory could be relied on.
+  private func writesMemory(_ request: OpenRequest, _ name: PathText) -> Bool {
+    guard request.writes, touchesProcess(name) else { return false }
+    return name.bytes[leafStart(name)...].elementsEqual("mem".utf8)
+  }
+
+  // MARK: answers
+
+  /// Whether a missing name may be told of as missing: nothing that was asked for is denied on it.
+  private func deniesNothing(_ request: OpenRequest, _ scratch: inout Scratch) -> Bool {
+    var asked: FileOperations = []
+    if request.reads { asked.insert(FileOperations(.open)) }
+    if request.writes { asked.insert(FileOperations(.write)) }
+    return scratch.decider.decideAll(asked, scratch.name).permits
+  }
+
+  private func fail(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ errno: Int32, _ scratch: inout Scratch,
+    _ started: UInt64
+  ) {
+    let decision = Decision(.allow, .file, default: .mechanism)
+    finish(notification, request, decision, request.writes ? .write : .open, -Int(errno), &scratch, started)
+  }
+
+  /// Hands the descriptor over, or the errno, and records.
+  private func finish(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
+    _ operation: FileOperation, _ opened: Int, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    var outcome = Recorder.Outcome(
+      .file, notification, operation: operation.rawValue, decision: decision,
+      errno: opened < 0 ? Int32(truncatingIfNeeded: -opened) : 0, started: started)
+    if opened >= 0 {
+      outcome.errno = notification.complete(descriptor: Int32(opened), closeOnExec: request.closeOnExec)
+      closeDescriptor(Int32(opened))
+    } else {
+      notification.fail(outcome.errno)
+    }
+    recorder.record(outcome, raw: scratch.raw, name: scratch.name)
+  }
+
+  /// Denies what could not be read or carried out with the caller's rights.
+  func refuse(
+    _ notification: consuming PendingNotification, _ kind: EventRecord.Kind, _ operation: UInt8, _ errno: Int32,
+    _ scratch: borrowing Scratch, _ started: UInt64
+  ) {
+    let outcome = Recorder.Outcome(
+      kind, notification, operation: operation, decision: Decision(.deny, .file, default: .unresolved), errno: errno,
+      started: started)
+    notification.fail(errno)
+    recorder.record(outcome, raw: scratch.raw, name: scratch.name)
+  }
+}

@@ -1,0 +1,208 @@
+package import AgentshPolicy
+package import AgentshWire
+import CLinux
+package import LinuxSystem
+import Seccomp
+import Synchronization
+
+/// One session's data plane: receives calls, has them mediated, brings the records away, and ends the tree.
+///
+/// As the client's continuation (`launchSocket`) it is the agent's parent: it tells the launcher to go on, waits,
+/// passes stops on and ends with the agent's exit code. Started by a daemon it serves until the tree is gone.
+package final class Supervisor: Sendable {
+  package enum Failure: Error, Sendable {
+    case notListener
+    case kernelStructures
+    case channel(Channel.Failure)
+    case unexpectedFrame(FrameKind)
+    case welcome(WireError)
+    case policy(PolicyError)
+    case frame(Frame.Failure)
+    case privileges(SystemCallError)
+    case unreadableTarget(errno: Int32)
+    case threads(SystemCallError)
+  }
+
+  /// Exit code of wrap and supervisor for failures of their own, as env(1) and timeout(1) have it.
+  package static let ownFailure: Int32 = 125
+
+  let arguments: SupervisorArguments
+  let welcome: Welcome
+  let mediator: Mediator
+  let recorder: Recorder
+  let sender: EventSender
+  let helpers: HelperPool
+  let ending = Atomic<Bool>(false)
+
+  /// Everything up to the point where the launcher may go on. Throws before anything of the agent has run.
+  package init(_ arguments: SupervisorArguments) throws(Failure) {
+    self.arguments = arguments
+    guard Listener.isListener(arguments.listener) else { throw .notListener }
+    guard Listener.kernelAgreesOnSizes() else { throw .kernelStructures }
+    rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
+    rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
+    let channel = Channel(owning: arguments.channel)
+    welcome = try Self.readWelcome(channel)
+    do throws(SystemCallError) {
+      try keepCapabilities()
+    } catch {
+      throw .privileges(error)
+    }
+    try Self.proveReadable(arguments.target)
+    let policy: CompiledPolicy
+    let frame: Frame
+    do throws(PolicyError) {
+      policy = try CompiledPolicy(welcome.policy)
+    } catch {
+      throw .policy(error)
+    }
+    do throws(Frame.Failure) {
+      frame = try Frame(target: arguments.target, tty: arguments.tty)
+    } catch {
+      throw .frame(error)
+    }
+    let processes = ProcessTable(target: arguments.target)
+    recorder = Recorder(processes: processes, logAllowed: welcome.policy.audit.logAllowed)
+    helpers = HelperPool(listener: arguments.listener)
+    mediator = Mediator(
+      policy: policy, frame: frame, recorder: recorder, processes: processes, helpers: helpers)
+    let target = arguments.target
+    let recorder = self.recorder
+    sender = EventSender(channel: channel, recorder: recorder, welcome: welcome) {
+      recorder.lifecycle("the event spool is full: the session ends (on_overflow: kill)")
+      sendSignal(toPid: target, SIGKILL)
+      Tree(roots: [currentProcess(), target], own: currentProcess()).signal(SIGKILL)
+    }
+  }
+
+  private static func readWelcome(_ channel: Channel) throws(Failure) -> Welcome {
+    let received: (kind: FrameKind, payload: [UInt8])
+    do throws(Channel.Failure) {
+      received = try channel.receive()
+    } catch {
+      throw .channel(error)
+    }
+    guard received.kind == .welcome else { throw .unexpectedFrame(received.kind) }
+    do throws(WireError) {
+      var reader = WireReader(received.payload)
+      let welcome = try reader.value(Welcome.self)
+      try reader.finish()
+      return welcome
+    } catch {
+      throw .welcome(error)
+    }
+  }
+
+  /// Under Yama only an ancestor or CAP_SYS_PTRACE reads; found out before the agent runs (DECISIONS 2).
+  private static func proveReadable(_ target: Int32) throws(Failure) {
+    var text = PathText()
+    let length = ProcPath(target, "exe").readLink(into: &text)
+    if length < 0 { throw .unreadableTarget(errno: Int32(truncatingIfNeeded: -length)) }
+  }
+
+  // MARK: running
+
+  /// Starts the threads, says `ready`, lets the launcher go, and stays until the tree is gone. Returns the exit code.
+  package func run() -> Int32 {
+    do throws(SystemCallError) {
+      try startThreads()
+    } catch {
+      fail("cannot start a thread: \(error)")
+      return Self.ownFailure
+    }
+    let ready = Ready(
+      supervisorPid: mediator.frame.ownPid, targetPid: arguments.target, degraded: [])
+    if let channel = sender.channel { try? channel.send(frame(.ready, ready)) }
+    guard release() else {
+      fail("the launcher is gone")
+      return Self.ownFailure
+    }
+    var loop = MainLoop(self)
+    let status = loop.run()
+    finish(status)
+    return status
+  }
+
+  private func startThreads() throws(SystemCallError) {
+    blockAllSignals()
+    catchQuietly(HelperPool.wakeSignal)
+    let mediator = mediator
+    let helpers = helpers
+    let sender = sender
+    helpers.setBody {
+      // File-system state of its own: umask and identity are the caller's while this thread acts for it.
+      rawCall(Int(SYS_unshare), Int(CLONE_FS))
+      var scratch = Scratch(policy: mediator.policy, mayBlock: true)
+      setFileCreationMask(scratch.mask)
+      while true { mediator.handle(helpers.next(), &scratch) }
+    }
+    let listener = arguments.listener
+    try NamedThread.start("receiver") {
+      rawCall(Int(SYS_unshare), Int(CLONE_FS))
+      let source = Listener(owning: FileDescriptor(owning: listener))
+      var scratch = Scratch(policy: mediator.policy, mayBlock: false)
+      setFileCreationMask(scratch.mask)
+      receive(source, mediator, &scratch)
+    }
+    try NamedThread.start("sender") { sender.run() }
+  }
+
+  /// Tells the launcher to go on. True also where that is somebody else's to say.
+  private func release() -> Bool {
+    guard let socket = arguments.launchSocket else { return true }
+    return write(0x01, to: socket)
+  }
+
+  /// Tells the launcher to give up, and the daemon and the person why.
+  package func fail(_ reason: String) {
+    Self.report(reason, arguments, sender.channel)
+  }
+
+  /// For failures before there is a supervisor.
+  package static func report(_ reason: String, _ arguments: SupervisorArguments, _ channel: Channel?) {
+    if let channel { try? channel.send(frame(.failed, reason)) }
+    guard let socket = arguments.launchSocket else { return }
+    _ = write(0x00, to: socket)
+    writeError("agentsh: the agent was not started: \(reason)\n")
+  }
+
+  private func finish(_ status: Int32) {
+    let denied = recorder.denied
+    let stored = sender.finish(milliseconds: 5000)
+    let finished = Finished(exitCode: status, denied: denied)
+    if let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
+    guard arguments.launchSocket != nil, !arguments.quiet else { return }
+    if !stored { writeError("agentsh: events wait in \(welcome.spoolPath) until a daemon takes them\n") }
+    if denied > 0 {
+      let what = denied == 1 ? "1 operation" : "\(denied) operations"
+      writeError(
+        "agentsh: \(what) denied (agentsh events query --session \(welcome.sessionID) --decision deny)\n")
+    }
+  }
+}
+
+/// The receiver's loop; it never waits for anybody but the kernel.
+private func receive(_ listener: consuming Listener, _ mediator: Mediator, _ scratch: inout Scratch) {
+  while true {
+    switch listener.receive() {
+    case .notification(let notification): mediator.handle(notification, &scratch)
+    case .nothing: continue
+    case .closed: return
+    }
+  }
+}
+
+private func write(_ byte: UInt8, to socket: Int32) -> Bool {
+  var byte = byte
+  // SAFETY: one byte, alive across the call.
+  return unsafe rawCall(
+    Int(SYS_sendto), Int(socket), Int(bitPattern: withUnsafePointer(to: &byte) { unsafe $0 }), 1, Int(MSG_NOSIGNAL))
+    == 1
+}
+
+/// One line to the person, when the agent does not run (yet, or any more).
+func writeError(_ text: String) {
+  let bytes = Array(text.utf8)
+  // SAFETY: the bytes live across the call.
+  _ = unsafe bytes.withUnsafeBufferPointer { rawCall(Int(SYS_write), 2, Int(bitPattern: $0.baseAddress), $0.count) }
+}

@@ -1,0 +1,34 @@
+import CLinux
+import LinuxSystem
+
+extension Supervisor.Failure {
+  /// What went wrong, in words for the person who started the agent, with the way out.
+  package var sentence: String {
+    switch self {
+    case .notListener: "the descriptor that was handed over is no seccomp listener"
+    case .kernelStructures:
+      "this kernel's notification structures are larger than those agentsh was built for: update agentsh"
+    case .channel(let failure): "no word from the daemon: \(failure) (is it running? `agentsh server status`)"
+    case .unexpectedFrame(let kind): "the daemon sent \(kind) where its welcome was due: versions that do not fit?"
+    case .welcome(let error): "the daemon's welcome cannot be read: \(error) (daemon and supervisor of one version?)"
+    case .policy(let error): "the policy does not compile: \(error)"
+    case .frame(.anotherRoot):
+      "the agent's root directory or mount namespace is not the supervisor's: start agentsh inside that container"
+    case .frame(let failure): "the file system cannot be taken in: \(failure)"
+    case .privileges(let error): "cannot drop privileges: \(error)"
+    case .unreadableTarget(let errno):
+      "the agent's memory could not be read (\(errnoText(errno))): where kernel.yama.ptrace_scope is 2 or 3, or a container forbids ptrace, nothing can be enforced; see `agentsh detect`"
+    case .threads(let error): "cannot start a thread: \(error)"
+    }
+  }
+}
+
+/// For a call with words that are not as `SupervisorArguments` has them.
+package func reportUsage() {
+  writeError("agentsh-supervisor: not started by hand; `agentsh wrap -- COMMAND` starts it\n")
+}
+
+/// `exit_group(2)`: threads that wait in the kernel are not waited for.
+package func exitProcess(_ code: Int32) -> Never {
+  while true { rawCall(Int(SYS_exit_group), Int(code)) }
+}

@@ -1,0 +1,87 @@
+import CLinux
+import LinuxSystem
+
+/// Ends every process of a tree, by walking it: each process whose parents lead to one of `roots`. Used where there is
+/// no cgroup to kill. As the subreaper's own descendants cannot leave it, walking until nobody is found finds all.
+package struct Tree {
+  private let roots: Set<Int32>
+  private let own: Int32
+
+  package init(roots: Set<Int32>, own: Int32) {
+    self.roots = roots
+    self.own = own
+  }
+
+  /// Live members now (zombies are not). `own` is never one.
+  package func members() -> [Int32] {
+    var parents: [Int32: Int32] = [:]
+    var dead: Set<Int32> = []
+    for pid in allProcesses() {
+      guard let (parent, state) = parentAndState(pid) else { continue }
+      parents[pid] = parent
+      if state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") { dead.insert(pid) }
+    }
+    return parents.keys.filter { pid in
+      guard pid != own, !dead.contains(pid) else { return false }
+      var current = pid
+      for _ in 0..<4096 {
+        if roots.contains(current) { return true }
+        guard let parent = parents[current], parent > 1 || roots.contains(parent) else { return false }
+        current = parent
+      }
+      return false
+    }
+  }
+
+  /// Sends `signal` to every member. Returns how many there were.
+  @discardableResult
+  package func signal(_ signal: Int32) -> Int {
+    let found = members()
+    for pid in found { sendSignal(toPid: pid, signal) }
+    return found.count
+  }
+
+  private func allProcesses() -> [Int32] {
+    let opened = openAt(AT_FDCWD, PathText("/proc"), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard opened >= 0 else { return [] }
+    let directory = FileDescriptor(owning: Int32(opened))
+    var found: [Int32] = []
+    var buffer = PathText()
+    while true {
+      let count = buffer.fill(capacity: PathText.limit) {
+        rawCall(Int(SYS_getdents64), Int(directory.number), $0, PathText.limit)
+      }
+      guard count > 0 else { return found }
+      var offset = 0
+      while offset + 19 < count {
+        let length = Int(buffer[offset + 16]) | Int(buffer[offset + 17]) << 8
+        guard length > 19 else { return found }
+        var value: Int32? = 0
+        var index = offset + 19
+        while index < offset + length, buffer[index] != 0 {
+          guard let digits = value, buffer[index] >= 0x30, buffer[index] <= 0x39, digits < 100_000_000 else {
+            value = nil
+            break
+          }
+          value = digits * 10 + Int32(buffer[index] - 0x30)
+          index += 1
+        }
+        if let value, value > 0 { found.append(value) }
+        offset += length
+      }
+    }
+  }
+
+  /// `proc_pid_stat(5)`, fields 3 and 4.
+  private func parentAndState(_ pid: Int32) -> (Int32, UInt8)? {
+    var text = PathText()
+    guard readWhole(AT_FDCWD, PathText("/proc/\(pid)/stat"), into: &text) > 0 else { return nil }
+    let bytes = text.bytes
+    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
+    guard fields.count > 1, let state = fields[0].first,
+      let parent = Int32(String(decoding: fields[1], as: UTF8.self))
+    else { return nil }
+    return (parent, state)
+  }
+}
