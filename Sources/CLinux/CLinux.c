@@ -113,14 +113,15 @@ static int spawn_child(void *argument)
   const struct clinux_spawn *r = state->request;
   struct sigaction defaults = { .sa_handler = SIG_DFL };
 #define STEP(number, call) do { state->stage = number; if ((state->error = (call)) < 0) _exit(127); } while (0)
-  for (int s = 1; s < 32; s++) if (s != SIGKILL && s != SIGSTOP) sigaction(s, &defaults, NULL);
+  for (int s = 1; s < 32; s++)
+    if (s != SIGKILL && s != SIGSTOP && !(r->keep_ignored >> (s - 1) & 1)) sigaction(s, &defaults, NULL);
   /* Descriptors: first out of the way of their targets, then into place. */
-  int moved[16];
+  int moved[CLINUX_SPAWN_DESCRIPTORS];
   state->stage = STAGE_DESCRIPTORS;
-  if (r->fd_count < 0 || r->fd_count > 16) { state->error = -EINVAL; _exit(127); }
+  if (r->fd_count < 0 || r->fd_count > CLINUX_SPAWN_DESCRIPTORS) { state->error = -EINVAL; _exit(127); }
   for (int i = 0; i < r->fd_count; i++) {
     moved[i] = -1;
-    if (r->fds[i] >= 0) STEP(STAGE_DESCRIPTORS, moved[i] = (int)clinux_syscall(SYS_fcntl, r->fds[i], F_DUPFD, 64, 0, 0, 0));
+    if (r->fds[i] >= 0) STEP(STAGE_DESCRIPTORS, moved[i] = (int)clinux_syscall(SYS_fcntl, r->fds[i], F_DUPFD, r->fd_count, 0, 0, 0));
   }
   for (int i = 0; i < r->fd_count; i++) {
     if (moved[i] >= 0) STEP(STAGE_DESCRIPTORS, clinux_syscall(SYS_dup3, moved[i], i, 0, 0, 0, 0));

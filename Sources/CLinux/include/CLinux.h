@@ -77,6 +77,7 @@ long clinux_spawn_sharing(int (*body)(void *), void *argument, void *stack, size
 /* fork(2), for tests and probes that must do something irrevocable; never in a program with threads that hold locks. */
 long clinux_fork(void);
 
+enum { CLINUX_SPAWN_DESCRIPTORS = 256 };
 struct clinux_spawn {
   const char *path;
   char *const *argv;
@@ -90,6 +91,7 @@ struct clinux_spawn {
   int new_session;         /* 1: setsid() */
   int death_signal;        /* 0, or PR_SET_PDEATHSIG; fires when the spawning THREAD ends */
   unsigned long keep_caps; /* with set_ids: capability bits that stay permitted, effective and ambient */
+  unsigned long keep_ignored; /* bit s-1: signal s keeps its disposition if that is "ignored"; the rest is reset */
 };
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
