@@ -14,8 +14,6 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var tty: Int32?
   /// A memory file with the launcher's diagnostics: for the person, when it ends without having become the command.
   package var log: Int32?
-  /// Where the launcher wrote why it could not go on.
-  package var log: Int32?
   package var quiet = false
 
   package init(channel: Int32, listener: Int32, target: Int32, pidfd: Int32) {
@@ -32,7 +30,6 @@ package struct SupervisorArguments: Equatable, Sendable {
     ]
     if let launchSocket { words += ["--launch-socket", String(launchSocket)] }
     if let tty { words += ["--tty", String(tty)] }
-    if let log { words += ["--log", String(log)] }
     if let log { words += ["--log", String(log)] }
     if quiet { words.append("--quiet") }
     return words
@@ -61,7 +58,6 @@ package struct SupervisorArguments: Equatable, Sendable {
     self.init(channel: channel, listener: listener, target: target, pidfd: pidfd)
     launchSocket = numbers["--launch-socket"]
     tty = numbers["--tty"]
-    log = numbers["--log"]
     log = numbers["--log"]
     self.quiet = quiet
   }
