@@ -16,6 +16,7 @@ package final class EventSender: Sendable {
     var unconfirmedBytes = 0
     var closing = false
     var finished = false
+    var spooled = false
   }
   private let state: Mutex<State>
   private let changed = FutexWord()
@@ -66,19 +67,21 @@ package final class EventSender: Sendable {
     recorder.arrived.wakeOne()
   }
 
-  /// Sends what there is, waits until it is stored (at most `milliseconds`), and stops. True when all of it is.
-  package func finish(milliseconds: Int) -> Bool {
+  package enum Progress: Sendable { case working, stored, lost }
+
+  /// Sends what there is and stops after it. Confirmations are still to be read: see `progress`.
+  package func close() {
     state.withLock { $0.closing = true }
     recorder.arrived.wakeOne()
-    let end = monotonicClock() + UInt64(milliseconds) * 1_000_000
-    while monotonicClock() < end {
-      let ticket = changed.value
-      let (done, lost) = state.withLock { ($0.finished && $0.unconfirmed.isEmpty, $0.finished && $0.channel == nil) }
-      if done { return true }
-      if lost { return false }
-      changed.wait(while: ticket, milliseconds: 50)
+  }
+
+  /// After `close()`: whether everything is stored, or waits in the spool because there is no daemon.
+  package var progress: Progress {
+    state.withLock { state in
+      guard state.finished else { return .working }
+      if state.unconfirmed.isEmpty { return state.channel == nil && state.spooled ? .lost : .stored }
+      return state.channel == nil ? .lost : .working
     }
-    return false
   }
 
   /// The loop of the sender's thread.
@@ -95,7 +98,11 @@ package final class EventSender: Sendable {
         continue
       }
       if closing {
-        state.withLock { $0.finished = true }
+        let left = spool?.isEmpty == false
+        state.withLock { state in
+          state.finished = true
+          state.spooled = left
+        }
         changed.wakeAll()
         return
       }

@@ -46,6 +46,24 @@ struct MainLoop: ~Copyable {
     if channel == nil { reconnect() }
   }
 
+  /// After the end: until the daemon has everything, or nobody is there to take it. True when it has.
+  mutating func drain(milliseconds: UInt64) -> Bool {
+    supervisor.sender.close()
+    let end = monotonicClock() + milliseconds * 1_000_000
+    while monotonicClock() < end {
+      switch supervisor.sender.progress {
+      case .stored: return true
+      case .lost: return false
+      case .working: break
+      }
+      guard let channel = supervisor.sender.channel else { continue }
+      var entry = pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0)
+      // SAFETY: one entry, alive across the call.
+      if unsafe poll(&entry, 1, 5) > 0 { takeFrame(channel) }
+    }
+    return false
+  }
+
   // MARK: the daemon
 
   private func takeFrame(_ channel: Channel) {

@@ -119,7 +119,7 @@ package final class Supervisor: Sendable {
     }
     var loop = MainLoop(self)
     let status = loop.run()
-    finish(status)
+    finish(status, stored: loop.drain(milliseconds: 5000))
     return status
   }
 
@@ -166,9 +166,8 @@ package final class Supervisor: Sendable {
     writeError("agentsh: the agent was not started: \(reason)\n")
   }
 
-  private func finish(_ status: Int32) {
+  private func finish(_ status: Int32, stored: Bool) {
     let denied = recorder.denied
-    let stored = sender.finish(milliseconds: 5000)
     let finished = Finished(exitCode: status, denied: denied)
     if let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
     guard arguments.launchSocket != nil, !arguments.quiet else { return }
