@@ -3,7 +3,7 @@
 /// allocates, locks nor counts references. Every byte sequence has a decision.
 package struct FileDecider: ~Copyable {
   package let policy: CompiledPolicy
-  private var files: LazyAutomaton
+  var files: LazyAutomaton
   private var sockets: LazyAutomaton
   var commands: LazyAutomaton
   var regexes = RegexMatcher()
@@ -12,11 +12,8 @@ package struct FileDecider: ~Copyable {
   private let socketList: PathList
   let commandList: CommandList
 
-  package init(_ policy: CompiledPolicy) {
-    self.init(policy, limits: LazyAutomaton.Limits())
-  }
-
-  init(_ policy: CompiledPolicy, limits: LazyAutomaton.Limits) {
+  /// Reserves `limits` for files, a quarter or less of it for sockets and for commands.
+  package init(_ policy: CompiledPolicy, limits: PathCacheLimits = PathCacheLimits()) {
     self.policy = policy
     fileList = policy.files
     socketList = policy.sockets
@@ -104,4 +101,9 @@ package struct FileDecider: ~Copyable {
     }
     return answer ?? (fileList.defaults[operation].verdict == .allow)
   }
+}
+
+extension FileDecider {
+  /// How many states the automaton for files has learnt: bounded by `PathCacheLimits.states`.
+  package var learntStates: Int { files.stateCount }
 }

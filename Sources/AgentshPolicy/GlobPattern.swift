@@ -6,7 +6,8 @@
 ///   `/a/**/b` matches `/a/b`, and `**/x` matches `/x` and `/a/b/x` but not `/ax`. At the end after a `/` it needs
 ///   something to match: `/x/**` matches neither `/x` nor `/x/`, and `/**` every absolute path except `/` itself.
 ///   `**` alone matches everything.
-/// - `{a,b}` either, nested too; it means what writing the pattern once for each would mean.
+/// - `{a,b}` either, nested too; it means what writing the pattern once for each would mean, except that two `*` that
+///   meet so stay a `*`.
 /// - A backslash takes the next character as it is.
 ///
 /// A character is a UTF-8 encoded scalar value; bytes that are not UTF-8 count as `UTF8Position` divides them.

@@ -1,3 +1,17 @@
+/// How much of what it learnt an automaton keeps: what is reserved at the start, and never exceeded.
+package struct PathCacheLimits: Sendable {
+  /// States of the deterministic automaton.
+  package var states = 16_384
+  /// Cells of its table, four bytes each.
+  package var cells = 2 << 20
+  /// Members of its states, four bytes each.
+  package var members = 1 << 20
+  /// When all is taken, so many paths are followed without learning before everything is forgotten.
+  package var pathsBetweenFlushes = 4096
+
+  package init() {}
+}
+
 /// A `GlobProgram` made deterministic as paths ask for it, in memory whose bounds are reserved at the start.
 ///
 /// A state of it is a set of the program's states and a place in a UTF-8 character. Paths seen before cost one table
@@ -6,13 +20,6 @@
 /// patterns and no sequence of paths takes more memory, or more than time linear in the path.
 /// One thread's own: nothing is shared and nothing is locked.
 struct LazyAutomaton: ~Copyable {
-  struct Limits {
-    var states = 16_384
-    var cells = 2 << 20
-    var members = 1 << 20
-    var pathsBetweenFlushes = 4096
-  }
-
   /// Where a path ends.
   enum End {
     /// A known state: an index for `ruleTable`.
@@ -27,7 +34,7 @@ struct LazyAutomaton: ~Copyable {
   /// Which operations each rule is for, as bits. Rules of a list without operations have all bits.
   private let ruleOperations: [UInt32]
   private let operationCount: Int
-  private let limits: Limits
+  private let limits: PathCacheLimits
   private let columns: Int
   private let maximumStates: Int
   private let maximumMembers: Int
@@ -50,7 +57,10 @@ struct LazyAutomaton: ~Copyable {
 
   static let dead = 1
 
-  init(_ program: GlobProgram, ruleOperations: [UInt32], operationCount: Int, limits: Limits = Limits()) {
+  init(
+    _ program: GlobProgram, ruleOperations: [UInt32], operationCount: Int,
+    limits: PathCacheLimits = PathCacheLimits()
+  ) {
     self.program = program
     self.ruleOperations = ruleOperations
     self.operationCount = operationCount
@@ -92,7 +102,7 @@ struct LazyAutomaton: ~Copyable {
   /// The state before the first byte.
   private var first = 0
 
-  /// How many states there are, at most `Limits.states`.
+  /// How many states there are, at most `PathCacheLimits.states`.
   var stateCount: Int { places.count }
 
   /// Follows the bytes of `path`.

@@ -80,32 +80,69 @@ struct ByteSequence: Equatable, Sendable {
 extension ScalarSet {
   /// All spellings, few: what agrees in its bytes is one sequence.
   var byteSequences: [ByteSequence] {
-    var result: [ByteSequence] = []
     var first = ByteSet()
     for range in ranges where range.lowerBound < 0x80 {
       first = first.union(ByteSet(UInt8(range.lowerBound)...UInt8(min(range.upperBound, 0x7F))))
     }
-    if includesInvalid, ranges.last.map({ $0.lowerBound <= 0x80 && $0.upperBound == Self.maximum }) ?? false {
-      return [ByteSequence(sets: [first.union(ByteSet(0x80...0xFF))], thenAnyContinuation: true)]
+    if !includesInvalid {
+      let long = ranges.filter { $0.upperBound >= 0x80 }.map { max($0.lowerBound, 0x80)...$0.upperBound }
+      return (first.isEmpty ? [] : [ByteSequence(sets: [first])]) + Self.sequences(long)
     }
-    if !first.isEmpty { result.append(ByteSequence(sets: [first])) }
-    for range in ranges where range.upperBound >= 0x80 {
-      Self.split(max(range.lowerBound, 0x80), range.upperBound, into: &result)
+    // Where all characters that begin with a byte are in the set, whatever follows it is; so with stray bytes.
+    first = first.union(ByteSet(0x80...0xC1)).union(ByteSet(0xF5...0xFF))
+    var partial: [ByteSequence] = []
+    for lead: UInt8 in 0xC2...0xF4 {
+      let scalars = Self.scalars(lead)
+      let inside = ranges.filter { $0.overlaps(scalars) }.map { $0.clamped(to: scalars) }
+      if inside == [scalars] {
+        first.insert(lead)
+      } else {
+        partial += Self.sequences(inside) + Self.truncated(lead)
+      }
     }
-    if includesInvalid { result += Self.invalidSequences }
-    return result
+    return [ByteSequence(sets: [first], thenAnyContinuation: true)] + partial
   }
 
-  /// Bytes that are not UTF-8, as characters (see `UTF8Position`). What begins a valid character matches here only
-  /// when nothing continues it, because whatever follows a character begins with a byte that does not continue.
-  private static let invalidSequences: [ByteSequence] = {
+  /// The scalars whose spelling begins with `lead`.
+  private static func scalars(_ lead: UInt8) -> ClosedRange<UInt32> {
+    let bits = UInt32(lead)
+    return switch lead {
+    case 0xE0: 0x800...0xFFF
+    case 0xED: 0xD000...0xD7FF
+    case 0xF0: 0x1_0000...0x3_FFFF
+    case 0xF4: 0x10_0000...0x10_FFFF
+    case 0xE1...0xEF: ((bits & 0xF) << 12)...((bits & 0xF) << 12 | 0xFFF)
+    case 0xF1...0xF3: ((bits & 7) << 18)...((bits & 7) << 18 | 0x3_FFFF)
+    default: ((bits & 0x1F) << 6)...((bits & 0x1F) << 6 | 0x3F)
+    }
+  }
+
+  /// What begins with `lead` and ends too early. It may match the beginning of a valid character, too, but then what
+  /// comes next is a byte that continues, and no pattern goes on with one (`GlobPattern.splitTruncated`).
+  private static func truncated(_ lead: UInt8) -> [ByteSequence] {
     let tail = ByteSet(0x80...0xBF)
-    return [
-      ByteSequence(sets: [ByteSet(0x80...0xFF)], mayBeTruncated: true),
-      ByteSequence(sets: [ByteSet(0xE0...0xF4), tail], mayBeTruncated: true),
-      ByteSequence(sets: [ByteSet(0xF0...0xF4), tail, tail], mayBeTruncated: true),
-    ]
-  }()
+    let longest = lead < 0xE0 ? 0 : lead < 0xF0 ? 1 : 2
+    return (0...longest).map {
+      ByteSequence(sets: [ByteSet(lead)] + Array(repeating: tail, count: $0), mayBeTruncated: true)
+    }
+  }
+
+  private static func sequences(_ ranges: [ClosedRange<UInt32>]) -> [ByteSequence] {
+    var all: [ByteSequence] = []
+    for range in ranges { split(range.lowerBound, range.upperBound, into: &all) }
+    var merged: [ByteSequence] = []
+    for next in all {
+      if let last = merged.last, last.sets.count == next.sets.count,
+        last.sets.dropLast() == next.sets.dropLast(),
+        let (a, b) = last.sets.last.flatMap({ a in next.sets.last.map { (a, $0) } })
+      {
+        merged[merged.count - 1].sets[last.sets.count - 1] = a.union(b)
+      } else {
+        merged.append(next)
+      }
+    }
+    return merged
+  }
 
   /// Splits a range of scalars of two to four bytes so that each part is a product of byte ranges.
   private static func split(_ low: UInt32, _ high: UInt32, into result: inout [ByteSequence]) {

@@ -1,0 +1,93 @@
+/// Why an environment is refused or a filter cannot be made.
+package enum EnvironmentError: Error, Equatable, Sendable {
+  case tooManyKeys(count: Int, maximum: Int)
+  case tooManyBytes(count: Int, maximum: Int)
+  /// `field` is `allow` or `deny`, `item` the index in it.
+  case badPattern(field: String, item: Int, PatternError)
+}
+
+/// What of an environment reaches the agent (`env_policy`): `deny` first; then, with an `allow` list, only what it
+/// names; then never what is in `SecretVariables`, unless `allow` has its exact name. environ(7)
+package struct EnvironmentFilter: Sendable {
+  package typealias Variable = (name: String, value: String)
+
+  package struct Result {
+    package var kept: [Variable] = []
+    /// Names only: the values are often secrets.
+    package var removed: [String] = []
+  }
+
+  private let allow: [Glob]
+  private let exactlyAllowed: Set<String>
+  private let deny: [Glob]
+  private let maxBytes: Int?
+  private let maxKeys: Int?
+  private let hasAllowList: Bool
+
+  /// `allow` and `deny` are names and globs of names, case-sensitive. `maxBytes` counts `NAME=VALUE` and its NUL.
+  package init(allow: [String], deny: [String], maxBytes: UInt32?, maxKeys: UInt32?) throws(EnvironmentError)
+  {
+    self.allow = try Self.compile(allow, field: "allow")
+    self.deny = try Self.compile(deny, field: "deny")
+    exactlyAllowed = Set(allow.filter { name in !name.utf8.contains { "*?[{\\".utf8.contains($0) } })
+    hasAllowList = !allow.isEmpty
+    self.maxBytes = maxBytes.map(Int.init)
+    self.maxKeys = maxKeys.map(Int.init)
+  }
+
+  package init(_ rules: EnvironmentRules) throws(EnvironmentError) {
+    try self.init(allow: rules.allow, deny: rules.deny, maxBytes: rules.maxBytes, maxKeys: rules.maxKeys)
+  }
+
+  /// Keeps what may pass, in its order. Throws when that is more than the maximum: then the command does not start.
+  package func filter(_ variables: [Variable]) throws(EnvironmentError) -> Result {
+    var result = Result()
+    var bytes = 0
+    for variable in variables {
+      if passes(variable.name) {
+        result.kept.append(variable)
+        bytes += variable.name.utf8.count + variable.value.utf8.count + 2
+      } else {
+        result.removed.append(variable.name)
+      }
+    }
+    if let maxKeys, result.kept.count > maxKeys {
+      throw .tooManyKeys(count: result.kept.count, maximum: maxKeys)
+    }
+    if let maxBytes, bytes > maxBytes { throw .tooManyBytes(count: bytes, maximum: maxBytes) }
+    return result
+  }
+
+  /// Whether a variable of this name reaches the agent.
+  package func passes(_ name: String) -> Bool {
+    let bytes = Array(name.utf8)
+    if deny.contains(where: { $0.matches(bytes.span) }) { return false }
+    if exactlyAllowed.contains(name) { return true }
+    if SecretVariables.contains(name) { return false }
+    return !hasAllowList || allow.contains { $0.matches(bytes.span) }
+  }
+
+  private static func compile(_ patterns: [String], field: String) throws(EnvironmentError) -> [Glob] {
+    var result: [Glob] = []
+    for (item, pattern) in patterns.enumerated() {
+      do throws(PatternError) {
+        result.append(try Glob(starsDoubled(pattern)))
+      } catch {
+        throw .badPattern(field: field, item: item, error)
+      }
+    }
+    return result
+  }
+
+  /// A name may contain `/`, which a single star would not pass over.
+  private static func starsDoubled(_ pattern: String) -> String {
+    var result = ""
+    var isEscaped = false
+    for scalar in pattern.unicodeScalars {
+      result.unicodeScalars.append(scalar)
+      if scalar == "*", !isEscaped { result.append("*") }
+      isEscaped = scalar == "\\" && !isEscaped
+    }
+    return result
+  }
+}

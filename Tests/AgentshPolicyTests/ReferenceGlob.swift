@@ -1,0 +1,157 @@
+/// The glob language once more, as plainly as it can be written: braces are written out, then everything is tried.
+struct ReferenceGlob {
+  enum Token: Equatable {
+    case character([UInt8])
+    case any
+    case oneOf([ClosedRange<UInt32>], negated: Bool)
+    case star
+    case doubleStar
+  }
+
+  let alternatives: [[Token]]
+
+  init(_ pattern: String) {
+    var rest = Array(pattern.unicodeScalars)[...]
+    alternatives = Self.sequence(&rest)
+  }
+
+  func matches(_ path: [UInt8]) -> Bool {
+    let characters = Self.characters(of: path)
+    return alternatives.contains { Self.match(Self.merged($0)[...], characters[...], atStart: true) }
+  }
+
+  // MARK: reading
+
+  private static func sequence(_ rest: inout ArraySlice<Unicode.Scalar>) -> [[Token]] {
+    var result: [[Token]] = [[]]
+    while let scalar = rest.first, scalar != ",", scalar != "}" {
+      rest.removeFirst()
+      var choices: [[Token]] = []
+      switch scalar {
+      case "{":
+        choices = sequence(&rest)
+        while rest.removeFirst() == "," { choices += sequence(&rest) }
+      case "[": choices = [[set(&rest)]]
+      case "*":
+        if rest.first == "*" {
+          while rest.first == "*" { rest.removeFirst() }
+          choices = [[.doubleStar]]
+        } else {
+          choices = [[.star]]
+        }
+      case "?": choices = [[.any]]
+      case "\\": choices = [[.character(Array(String(rest.removeFirst()).utf8))]]
+      default: choices = [[.character(Array(String(scalar).utf8))]]
+      }
+      result = result.flatMap { head in choices.map { head + $0 } }
+    }
+    return result
+  }
+
+  private static func set(_ rest: inout ArraySlice<Unicode.Scalar>) -> Token {
+    let negated = rest.first == "!" || rest.first == "^"
+    if negated { rest.removeFirst() }
+    var ranges: [ClosedRange<UInt32>] = []
+    repeat {
+      let low = rest.removeFirst()
+      if rest.first == "-", rest.dropFirst().first != "]" {
+        rest.removeFirst()
+        ranges.append(low.value...rest.removeFirst().value)
+      } else {
+        ranges.append(low.value...low.value)
+      }
+    } while rest.first != "]"
+    rest.removeFirst()
+    return .oneOf(ranges, negated: negated)
+  }
+
+  private static func merged(_ tokens: [Token]) -> [Token] {
+    var result: [Token] = []
+    for token in tokens {
+      let isStar = token == .star || token == .doubleStar
+      if isStar, result.last == .star || result.last == .doubleStar {
+        if token == .doubleStar { result[result.count - 1] = .doubleStar }
+      } else {
+        result.append(token)
+      }
+    }
+    return result
+  }
+
+  // MARK: matching
+
+  private static let slash: [UInt8] = [0x2F]
+
+  private static func match(
+    _ tokens: ArraySlice<Token>, _ text: ArraySlice<[UInt8]>, atStart: Bool, afterSlash: Bool = false
+  ) -> Bool {
+    guard let token = tokens.first else { return text.isEmpty }
+    let rest = tokens.dropFirst()
+    switch token {
+    case .character(let bytes):
+      return text.first == bytes
+        && match(rest, text.dropFirst(), atStart: false, afterSlash: bytes == slash)
+    case .any:
+      return text.first.map { $0 != slash } ?? false && match(rest, text.dropFirst(), atStart: false)
+    case .oneOf(let ranges, let negated):
+      guard let first = text.first, first != slash else { return false }
+      let scalar = value(of: first)
+      let isMember = scalar.map { value in ranges.contains { $0.contains(value) } } ?? false
+      return isMember != negated && match(rest, text.dropFirst(), atStart: false)
+    case .star:
+      for count in 0...text.count {
+        if count > 0, text[text.startIndex + count - 1] == slash { return false }
+        if match(rest, text.dropFirst(count), atStart: false) { return true }
+      }
+      return false
+    case .doubleStar:
+      let least = afterSlash && rest.isEmpty ? 1 : 0
+      if afterSlash, rest.first == .character(slash) {
+        // Any number of whole components.
+        if match(rest.dropFirst(), text, atStart: false, afterSlash: true) { return true }
+      }
+      if text.count < least { return false }
+      return (least...text.count).contains { match(rest, text.dropFirst($0), atStart: false) }
+    }
+  }
+
+  private static func value(of character: [UInt8]) -> UInt32? {
+    var decoder = UTF8()
+    var bytes = character.makeIterator()
+    guard case .scalarValue(let scalar) = decoder.decode(&bytes), UTF8.width(scalar) == character.count else {
+      return nil
+    }
+    return scalar.value
+  }
+
+  /// Characters, and what is not UTF-8 as the standard library would replace it, one replacement for each.
+  static func characters(of bytes: [UInt8]) -> [[UInt8]] {
+    var result: [[UInt8]] = []
+    var index = 0
+    while index < bytes.count {
+      var length = 1
+      // The longest beginning that decodes to one scalar, valid or replaced.
+      while length < 4, index + length < bytes.count {
+        let piece = Array(bytes[index...(index + length)])
+        if String(decoding: piece, as: UTF8.self).unicodeScalars.count != 1 { break }
+        length += 1
+      }
+      result.append(Array(bytes[index..<(index + length)]))
+      index += length
+    }
+    return result
+  }
+}
+
+/// The same numbers every time (SplitMix64).
+struct Seeded: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
