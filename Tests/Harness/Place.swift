@@ -10,7 +10,6 @@ package final class Place {
   package var workspace: String { directory + "/home/project" }
   package var outside: String { directory + "/outside" }
   package var runtime: String { directory + "/run" }
-  package var temporary: String { directory + "/tmp" }
   package var socket: String { runtime + "/agentsh/agentsh.sock" }
   /// Added to (or replacing) the environment of everything that runs here.
   package var environment: [String: String] = [:]
@@ -26,10 +25,10 @@ package final class Place {
     case (.user, 0): uid = Caller.uid
     case (.user, _): uid = nil
     }
-    directory = try Programs.temporaryDirectory("agentsh-test")
+    directory = try Programs.temporaryDirectory("at")
     scratch = directory + "/scratch"
     mkdir(scratch, 0o700)
-    for path in [home, workspace, outside, runtime, temporary] { try makeDirectory(path) }
+    for path in [home, workspace, outside, runtime] { try makeDirectory(path) }
     chmod(runtime, 0o700)
     chmod(home, 0o700)
   }
@@ -69,6 +68,22 @@ package final class Place {
 
   package func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Tests/fixtures/NAME.c, compiled, in the workspace (or where it is said), owned by the caller.
+  @discardableResult
+  package func install(_ fixture: String, at path: String? = nil) throws -> String {
+    let to = path ?? workspace + "/" + fixture
+    try? FileManager.default.removeItem(atPath: to)
+    try FileManager.default.copyItem(atPath: Programs.fixture(fixture), toPath: to)
+    own(to)
+    return to
+  }
+
+  /// A file or folder of the tests, copied to the workspace, owned by the caller.
+  package func copy(_ from: String, to: String) throws {
+    try FileManager.default.copyItem(atPath: from, toPath: to)
+    for path in [""] + (FileManager.default.subpaths(atPath: to) ?? []) { own(to + "/" + path) }
+  }
+
   private func own(_ path: String) {
     if let uid { lchown(path, uid, uid) }
   }
@@ -77,7 +92,7 @@ package final class Place {
 
   package var variables: [String: String] {
     var all = [
-      "HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": temporary,
+      "HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
       "LANG": "C.UTF-8",
       "XDG_RUNTIME_DIR": runtime, "USER": "tester", "SHELL": "/bin/sh", "TERM": "dumb",
       "GIT_CONFIG_NOSYSTEM": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "SWIFT_BACKTRACE": "enable=no",
