@@ -16,6 +16,7 @@ package final class Place {
 
   private let scratch: String
   private let uid: UInt32?
+  private var namespace: Running?
 
   package init(as caller: Caller) throws {
     self.caller = caller
@@ -31,6 +32,28 @@ package final class Place {
     for path in [home, workspace, outside, runtime] { try makeDirectory(path) }
     chmod(runtime, 0o700)
     chmod(home, 0o700)
+    namespace = getuid() == 0 && caller == .root ? try Self.ownHome(home, directory, scratch) : nil
+  }
+
+  /// Root's home is in /etc/passwd, whatever HOME says, and state and configuration lie there. A mount namespace with
+  /// another /etc/passwd keeps the tests out of it; where there can be none (a container without CAP_SYS_ADMIN), root's
+  /// tests share root's event store.
+  private static func ownHome(_ home: String, _ directory: String, _ scratch: String) throws -> Running? {
+    let passwd = try String(contentsOfFile: "/etc/passwd", encoding: .utf8).split(separator: "\n").map {
+      line in
+      var fields = line.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+      if fields.count > 6, fields[2] == "0" { fields[5] = home }
+      return fields.joined(separator: ":") + "\n"
+    }
+    let file = directory + "/passwd"
+    try Data(passwd.joined().utf8).write(to: URL(fileURLWithPath: file))
+    chmod(file, 0o644)
+    let script = "mount --bind \(file) /etc/passwd && echo ready && exec tail -f /dev/null"
+    let holder = try Running(
+      ["/usr/bin/unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+      environment: ["PATH": "/usr/bin:/bin"], as: nil, input: nil, scratch: scratch)
+    let ready = eventually(within: .seconds(2)) { holder.outputSoFar == "ready\n" }
+    return ready ? holder : nil
   }
 
   deinit {
@@ -103,8 +126,10 @@ package final class Place {
 
   /// Starts a program, bare. `words[0]` is an absolute path; the working directory is the workspace.
   package func start(_ words: [String], input: String? = nil, in folder: String? = nil) throws -> Running {
-    try Running(
-      ["/usr/bin/env", "-C", folder ?? workspace] + words, environment: variables, as: uid, input: input,
+    let entering = namespace.map { ["/usr/bin/nsenter", "--mount", "--target", String($0.pid)] } ?? []
+    return try Running(
+      entering + ["/usr/bin/env", "-C", folder ?? workspace] + words, environment: variables, as: uid,
+      input: input,
       scratch: scratch)
   }
 

@@ -1,0 +1,216 @@
+import Foundation
+import Harness
+import Testing
+
+/// What fails, fails closed, says why, and leaves nothing half-made.
+@Suite(.serialized) struct FailingTests {
+  @Test(arguments: Caller.allCases) func `the tree dies with its supervisor`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let running = try place.start(
+      place.wrapping(
+        ["sh", "-c", "sleep 300 & sh -c 'sleep 301; true' & setsid sleep 302 & sleep 303"],
+        policy: place.allowAll))
+    #expect(eventually { place.processes(named: "sleep").count == 4 })
+    let supervisors = place.supervisors
+    try #require(supervisors.count == 1, "\(place.processes())")
+    kill(supervisors[0], SIGKILL)
+    #expect(
+      eventually(within: .seconds(5)) { place.processes(named: "sleep").isEmpty }, "\(place.processes())")
+    let outcome = running.finish(timeout: .seconds(10))
+    #expect(outcome.status != 0 && !outcome.timedOut, "\(outcome)")
+  }
+
+  @Test(arguments: Caller.allCases) func `a session goes on without its daemon, and its events come later`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    let policy = try place.policy(
+      """
+      file_rules:
+        - {name: no-secret, paths: ["\(place.outside)/**"], operations: ["*"], decision: deny}
+        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+      command_rules: [{name: all, commands: ["*"], decision: allow}]
+      """)
+    try place.write("s", to: place.outside + "/early")
+    try place.write("s", to: place.outside + "/late")
+    let script =
+      "cat \(place.outside)/early; touch began; while [ ! -e go ]; do sleep 0.1; done; cat \(place.outside)/late; echo end"
+    let running = try place.start(place.wrapping(["sh", "-c", script], policy: policy, options: ["--quiet"]))
+    #expect(eventually { place.exists(place.workspace + "/began") })
+    try #require(place.daemons.count == 1)
+    kill(place.daemons[0], SIGKILL)
+    #expect(eventually { place.daemons.isEmpty })
+    try place.write("", to: place.workspace + "/go")
+    let outcome = running.finish(timeout: .seconds(30))
+    #expect(outcome.output == "end\n", "\(outcome)")
+    #expect(outcome.errors.contains("\(place.outside)/late: Permission denied"), "\(outcome)")
+    // The next command starts a daemon; the spool finds its way there.
+    var denials: [String] = []
+    _ = try eventually {
+      denials = try place.denials()
+      return denials.contains { $0.hasSuffix("/outside/late") }
+    }
+    for name in ["early", "late"] {
+      #expect(denials.contains { $0 == "no-secret \(place.outside)/\(name)" }, "\(denials)")
+    }
+  }
+
+  @Test(arguments: Caller.allCases) func `twenty at once start one daemon`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let all = try (0..<20).map { number in
+      try place.start(place.wrapping(["sh", "-c", "echo \(number)"], policy: nil, options: ["--quiet"]))
+    }
+    for (number, running) in all.enumerated() {
+      let outcome = running.finish(timeout: .seconds(60))
+      #expect(outcome.status == 0 && outcome.output == "\(number)\n", "\(outcome)")
+    }
+    #expect(place.daemons.count == 1)
+  }
+
+  @Test(arguments: Caller.allCases) func `a second daemon says that there is one`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    try #require(place.wrap(["true"]).succeeded)
+    let daemon = place.daemons
+    let second = try place.agentsh(["server"], timeout: .seconds(10))
+    #expect(second.status != 0 && !second.timedOut, "\(second)")
+    #expect(second.errors.contains("already"), "\(second)")
+    #expect(place.daemons == daemon)
+    #expect(try place.wrap(["true"]).succeeded)
+  }
+
+  @Test(arguments: Caller.allCases) func `a stale socket is replaced`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    try #require(place.wrap(["true"]).succeeded)
+    for pid in place.daemons { kill(pid, SIGKILL) }
+    #expect(eventually { place.daemons.isEmpty })
+    #expect(place.exists(place.socket))
+    let again = try place.wrap(["echo", "again"])
+    #expect(again.output == "again\n", "\(again)")
+  }
+
+  @Test(arguments: Caller.allCases) func `a socket path that is too long is said`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let long = place.runtime + "/" + String(repeating: "x", count: 90)
+    try place.makeDirectory(long)
+    place.environment["XDG_RUNTIME_DIR"] = long
+    let outcome = try place.wrap(["touch", "ran"])
+    expectRefused(outcome, saying: "bytes", "XDG_RUNTIME_DIR", in: place)
+  }
+
+  @Test(arguments: Caller.allCases) func `an unknown policy is named`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    expectRefused(
+      try place.wrap(["touch", "ran"], policy: "no-such-policy"), saying: "no-such-policy", in: place)
+    expectRefused(
+      try place.wrap(["touch", "ran"], policy: "/no/such/file.yaml"), saying: "/no/such/file.yaml", in: place)
+  }
+
+  @Test(arguments: Caller.allCases) func `a bad policy is refused with file, line and column`(caller: Caller)
+    throws
+  {
+    let place = try Place(as: caller)
+    let bad: [(String, String)] = [
+      ("file_rules:\n  - {name: x, paths: [/x], decision: alow}\n", ":4:"),
+      ("file_rulez: []\n", ":3:"),
+      ("file_rules:\n  - {name: x, paths: ['/x[']\n", ":"),
+      ("process_contexts: {}\n", ":3:"),
+      ("file_rules:\n  - {name: x, paths: ['${NOWHERE}/x'], decision: allow}\n", ":4:"),
+      ("command_rules:\n  - {name: x, commands: [a], args_patterns: ['(a)\\1'], decision: deny}\n", ":4:"),
+    ]
+    for (text, position) in bad {
+      let file = try place.policy(text)
+      let outcome = try place.wrap(["touch", "ran"], policy: file)
+      expectRefused(outcome, saying: file, position, in: place)
+      let validated = try place.agentsh(["policy", "validate", file])
+      #expect(
+        validated.status != 0 && (validated.output + validated.errors).contains(position), "\(validated)")
+    }
+  }
+
+  @Test(arguments: Caller.allCases) func `a workspace that is none is refused`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let file = try place.write("", to: place.home + "/file")
+    expectRefused(
+      try place.wrap(["touch", "ran"], options: ["--root", file]), saying: file, "directory", in: place)
+    let missing = place.home + "/missing"
+    expectRefused(
+      try place.wrap(["touch", "ran"], options: ["--root", missing]), saying: missing, in: place)
+    if caller == .user {
+      let closed = place.home + "/closed"
+      try place.makeDirectory(closed)
+      chmod(closed, 0)
+      expectRefused(
+        try place.wrap(["touch", "ran"], options: ["--root", closed]), saying: closed, in: place)
+    }
+  }
+
+  @Test(arguments: Caller.allCases) func `a command that is not there is 127`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    for name in ["no-such-command", "/no/such/command", "./missing"] {
+      let outcome = try place.wrap([name])
+      #expect(outcome.status == 127, "\(outcome)")
+      #expect(outcome.errors.contains(name), "\(outcome)")
+    }
+    try place.write("text", to: place.workspace + "/plain", mode: 0o644)
+    #expect(try place.wrap(["./plain"]).status == 126)
+  }
+
+  @Test(arguments: Caller.allCases) func `a command that the policy denies is 126 and names the rule`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    let policy = try place.policy(
+      """
+      file_rules: [{name: files, paths: ["/", "/**"], operations: ["*"], decision: allow}]
+      command_rules:
+        - {name: no-touching, commands: [touch], decision: deny, message: "hands off"}
+        - {name: rest, commands: ["*"], decision: allow}
+      """)
+    try #require(place.run(["/usr/bin/touch", "bare"]).succeeded)
+    let denied = try place.wrap(["touch", "ran"], policy: policy)
+    #expect(denied.status == 126, "\(denied)")
+    #expect(denied.errors.contains("no-touching") && denied.errors.contains("hands off"), "\(denied)")
+    #expect(!place.exists(place.workspace + "/ran"))
+    let nested = try place.wrap(["sh", "-c", "touch ran"], policy: policy)
+    #expect(nested.status == 126, "\(nested)")
+    #expect(!place.exists(place.workspace + "/ran"))
+  }
+
+  @Test(arguments: Caller.allCases) func `bad command lines say how it is done`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    for words in [
+      ["wrap"], ["wrap", "--"], ["wrap", "--no-such-option", "--", "true"], ["no-such-command"],
+    ] {
+      let outcome = try place.agentsh(words)
+      #expect(outcome.status != 0 && outcome.errors.contains("Usage"), "\(words): \(outcome)")
+    }
+    for words in [
+      ["--help"], ["wrap", "--help"], ["events", "query", "--help"], ["policy", "validate", "--help"],
+    ] {
+      let outcome = try place.agentsh(words)
+      #expect(outcome.succeeded && outcome.output.contains("USAGE"), "\(words): \(outcome)")
+    }
+    #expect(place.processes().isEmpty)
+  }
+
+  @Test(arguments: Caller.allCases) func `detect says what this machine enforces`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let text = try place.agentsh(["detect"])
+    #expect(text.succeeded && text.output.lowercased().contains("seccomp"), "\(text)")
+    let json = try place.agentsh(["detect", "--json"])
+    #expect((try? JSONSerialization.jsonObject(with: Data(json.output.utf8))) is [String: Any], "\(json)")
+  }
+
+  private func expectRefused(
+    _ outcome: Outcome, saying words: String..., in place: Place,
+    at location: SourceLocation = #_sourceLocation
+  ) {
+    #expect(outcome.status != 0 && !outcome.timedOut, "\(outcome)", sourceLocation: location)
+    for word in words {
+      #expect(outcome.errors.contains(word), "\(word) is not in: \(outcome)", sourceLocation: location)
+    }
+    #expect(!place.exists(place.workspace + "/ran"), "the command ran", sourceLocation: location)
+    let left = place.processes().filter { $0.name != "agentshd" }
+    #expect(left.isEmpty, "left behind: \(left)", sourceLocation: location)
+  }
+}

@@ -1,0 +1,109 @@
+import Foundation
+import Harness
+import Testing
+
+/// A place with something secret, something forbidden and ports that may not be reached, and the policy that says so.
+final class Sandbox {
+  let place: Place
+  let policy: String
+  /// Holds SECRET; no operation on it or its directory is allowed.
+  let secret: String
+  /// May be read, not changed.
+  let fixed: String
+  /// May not be executed.
+  let forbidden: String
+  let tricks: String
+  let race: String
+  private let server: Running
+  private let ports: [String: String]
+
+  init(as caller: Caller) throws {
+    place = try Place(as: caller)
+    for folder in ["secret", "fixed", "open"] { try place.makeDirectory(place.outside + "/" + folder) }
+    secret = place.outside + "/secret/file"
+    fixed = place.outside + "/fixed/file"
+    forbidden = place.outside + "/forbidden"
+    tricks = try place.install("tricks", at: place.outside + "/tricks")
+    race = try place.install("race", at: place.outside + "/race")
+    try place.install("forbidden", at: forbidden)
+    let listener = try place.install("server", at: place.outside + "/server")
+    server = try place.start([
+      listener, "tcp:SECRET", "tcp:allowed", "udp:SECRET-datagram", "udp:allowed-datagram",
+      "unix:\(place.outside)/SECRET.sock", "abstract:SECRET\(place.outside)",
+    ])
+    guard eventually({ [server] in server.outputSoFar.contains("ready\n") }) else {
+      throw HarnessError("the server does not start")
+    }
+    ports = Dictionary(
+      uniqueKeysWithValues: server.outputSoFar.split(separator: "\n").compactMap { line in
+        let words = line.split(separator: " ")
+        return words.count == 2 ? (String(words[0]), String(words[1])) : nil
+      })
+    policy = try place.policy(
+      """
+      file_rules:
+        - {name: no-secret, paths: ["\(place.outside)/secret", "\(place.outside)/secret/**"], operations: ["*"], decision: deny}
+        - {name: fixed-read, paths: ["\(place.outside)/fixed", "\(place.outside)/fixed/**"], operations: [open, read, stat, access, list, readlink], decision: allow}
+        - {name: fixed, paths: ["\(place.outside)/fixed", "\(place.outside)/fixed/**"], operations: ["*"], decision: deny}
+        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+      command_rules:
+        - {name: forbidden, commands: ["\(forbidden)", forbidden], decision: deny}
+        - {name: no-mischief, commands: [racer], args_patterns: ["mischi"], decision: deny}
+        - {name: system, commands: ["/usr/**"], decision: allow}
+        - {name: tests, commands: ["\(place.outside)/**"], decision: allow}
+      network_rules:
+        - {name: no-port, domains: ["*"], ports: [\(ports["SECRET"] ?? "0"), \(ports["SECRET-datagram"] ?? "0")], decision: deny}
+        - {name: network, domains: ["*"], decision: allow}
+      unix_socket_rules:
+        - {name: no-socket, paths: ["\(place.outside)/SECRET.sock", "@SECRET*"], decision: deny}
+        - {name: no-abstract, paths: ["@SECRET\(place.outside)"], decision: deny}
+        - {name: sockets, paths: ["/**"], decision: allow}
+      """)
+    try restore()
+  }
+
+  func port(_ name: String) throws -> String {
+    guard let port = ports[name] else { throw HarnessError("the server has no \(name)") }
+    return port
+  }
+
+  /// As if nobody had done anything.
+  func restore() throws {
+    for folder in [place.outside + "/secret", place.outside + "/fixed", place.workspace] {
+      for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+        try? FileManager.default.removeItem(atPath: folder + "/" + name)
+      }
+    }
+    for path in [secret, fixed] { try place.write("SECRET", to: path) }
+    try place.write("open", to: place.outside + "/open/file")
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: place.outside)) ?? []
+    where name.hasPrefix("trick-") {
+      try? FileManager.default.removeItem(atPath: place.outside + "/" + name)
+    }
+  }
+
+  func bare(_ words: [String], timeout: Duration = .seconds(30)) throws -> Outcome {
+    try restore()
+    return try place.run(words, timeout: timeout)
+  }
+
+  func inside(_ words: [String], timeout: Duration = .seconds(60)) throws -> Outcome {
+    try restore()
+    return try place.wrap(words, policy: policy, timeout: timeout)
+  }
+
+  /// How often the server was reached under this name.
+  func timesReached(_ name: String) -> Int {
+    server.outputSoFar.components(separatedBy: "reached \(name)\n").count - 1
+  }
+}
+
+extension Outcome {
+  /// `leaks N allowed N denied N`
+  func count(_ what: String) -> Int {
+    let words = output.split(whereSeparator: \.isWhitespace)
+    guard let at = words.lastIndex(of: Substring(what)), at + 1 < words.count else { return -1 }
+    return Int(words[at + 1]) ?? -1
+  }
+  var reached: Bool { output.contains("reached") }
+}
