@@ -33,7 +33,8 @@ package struct Ruleset: ~Copyable {
     descriptor = FileDescriptor(owning: created.number)
   }
 
-  private static func create(network: Bool, scope: Scope) throws(SystemCallError) -> (abi: Int, number: Int32) {
+  private static func create(network: Bool, scope: Scope) throws(SystemCallError) -> (abi: Int, number: Int32)
+  {
     let abi = try check("landlock_create_ruleset", rawCall(LandlockCall.create, 0, 0, 1))
     var attributes = clinux_landlock_ruleset_attr()
     attributes.handled_access_fs = AccessRights.all(abi: abi).rawValue

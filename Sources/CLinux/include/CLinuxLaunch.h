@@ -1,7 +1,7 @@
 /* What the launcher alone needs; conventions as in CLinux.h. */
 #ifndef CLINUX_LAUNCH_H
 #define CLINUX_LAUNCH_H
-#include <stddef.h>
+#include "CLinux.h"
 
 /* A helper that stays without the filter and sends the listener: the launcher's own sendmsg would wait for whoever
  * holds the listener, that is for itself. */
@@ -15,6 +15,12 @@ struct clinux_handoff {
 long clinux_handoff_start(struct clinux_handoff *handoff, void *stack, size_t stack_size);
 /* Tells the helper the listener (or -2), waits until it is gone. 0, or -errno of what failed. */
 long clinux_handoff_finish(struct clinux_handoff *handoff, int pid, int listener);
+
+/* clinux_spawn by a name that Swift can call: there the structure of the same name hides the function. */
+static inline long clinux_start(const struct clinux_spawn *request, int *pidfd, int *stage)
+{
+  return clinux_spawn(request, pidfd, stage);
+}
 
 /* main's argv as the kernel gave it: bytes, and without /proc. */
 char **clinux_arguments(int *argc);
