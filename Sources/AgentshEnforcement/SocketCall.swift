@@ -31,6 +31,9 @@ extension Mediator {
       switch Int(n.call) {
       case Int(SYS_connect): connect(n, socket, &scratch, started)
       case Int(SYS_bind): bind(n, socket, &scratch, started)
+      case Int(SYS_sendto): sendTo(n, socket, &scratch, started)
+      case Int(SYS_sendmsg): sendMessage(n, socket, &scratch, started)
+      case Int(SYS_sendmmsg): sendMessages(n, socket, &scratch, started)
       default: n.fail(EPERM)
       }
     }
@@ -50,7 +53,7 @@ extension Mediator {
     recorder.record(outcome, raw: scratch.name, name: scratch.name)
   }
 
-  /// Copies the address of a call into `scratch.address`. Returns 0 or the errno that the kernel would give.
+  /// Copies the address of a call into `scratch.rawOther`. Returns 0 or the errno that the kernel would give.
   func readAddress(
     _ n: borrowing PendingNotification, at address: UInt64, length: Int32, _ scratch: inout Scratch
   ) -> Int32 {
