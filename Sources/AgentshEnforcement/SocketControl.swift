@@ -64,14 +64,17 @@ struct ControlMessages: ~Copyable {
   }
 
   /// Each number is taken from the caller's table once; what it named then is what is sent.
-  private mutating func takeDescriptors(_ body: ArraySlice<UInt8>, _ socket: borrowing CallerSocket) -> Int32 {
+  private mutating func takeDescriptors(_ body: ArraySlice<UInt8>, _ socket: borrowing CallerSocket) -> Int32
+  {
     let data = Array(body)
     guard data.count / 4 + descriptors.count <= Self.descriptorLimit else { return EINVAL }
     var numbers: [UInt8] = []
     for index in 0..<(data.count / 4) {
       let theirs = Int32(truncatingIfNeeded: number(data, at: index * 4, count: 4))
       let taken = takeDescriptor(socket.pidfd.number, theirs)
-      guard taken >= 0 else { return taken == -Int(EBADF) ? EBADF : taken == -Int(EMFILE) ? ETOOMANYREFS : EACCES }
+      guard taken >= 0 else {
+        return taken == -Int(EBADF) ? EBADF : taken == -Int(EMFILE) ? ETOOMANYREFS : EACCES
+      }
       descriptors.append(Int32(taken))
       for shift in 0..<4 { numbers.append(UInt8(truncatingIfNeeded: taken >> (shift * 8))) }
     }

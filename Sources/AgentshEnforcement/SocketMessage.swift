@@ -110,7 +110,9 @@ extension PathText {
   /// Eight bytes as a number of this machine. Bytes that are not there are zero.
   func number(at offset: Int) -> UInt64 {
     var value: UInt64 = 0
-    for index in 0..<8 where offset + index < count { value |= UInt64(self[offset + index]) << UInt64(index * 8) }
+    for index in 0..<8 where offset + index < count {
+      value |= UInt64(self[offset + index]) << UInt64(index * 8)
+    }
     return value
   }
 }

@@ -26,7 +26,8 @@ extension Mediator {
   private static let receiverLimit = 64 << 10
 
   func sendTo(
-    _ n: consuming PendingNotification, _ socket: borrowing CallerSocket, _ scratch: inout Scratch, _ started: UInt64
+    _ n: consuming PendingNotification, _ socket: borrowing CallerSocket, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     let header = MessageHeader(
       payload: n.argument[1], count: n.argument[2], name: n.argument[4], nameLength: n.int(5))
@@ -35,7 +36,8 @@ extension Mediator {
   }
 
   func sendMessage(
-    _ n: consuming PendingNotification, _ socket: borrowing CallerSocket, _ scratch: inout Scratch, _ started: UInt64
+    _ n: consuming PendingNotification, _ socket: borrowing CallerSocket, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     let sent = sendOne(n, socket, at: n.argument[1], flags: n.int(2), &scratch)
     answerSent(n, socket, sent, flags: n.int(2), &scratch, started)
@@ -44,7 +46,8 @@ extension Mediator {
   /// Several messages, each decided on; the first that fails ends it. As the kernel does: the number of messages that
   /// went, or the error when none did.
   func sendMessages(
-    _ n: consuming PendingNotification, _ socket: borrowing CallerSocket, _ scratch: inout Scratch, _ started: UInt64
+    _ n: consuming PendingNotification, _ socket: borrowing CallerSocket, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     let size = UInt64(MessageHeader.size + 8)
     let count = min(n.argument[2] & 0xffff_ffff, UInt64(MessageHeader.rangeLimit))
@@ -77,7 +80,8 @@ extension Mediator {
     let outcomes = rulings.map {
       (
         Recorder.Outcome(
-          $0.ruling.kind, n, operation: $0.ruling.operation.rawValue, decision: $0.ruling.decision, errno: $0.errno,
+          $0.ruling.kind, n, operation: $0.ruling.operation.rawValue, decision: $0.ruling.decision,
+          errno: $0.errno,
           started: started), $0.raw, $0.name
       )
     }
@@ -115,7 +119,8 @@ extension Mediator {
 
   /// Decides on one message and sends it.
   private func send(
-    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ header: MessageHeader, flags: Int32,
+    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ header: MessageHeader,
+    flags: Int32,
     _ scratch: inout Scratch
   ) -> Sent {
     // The filter refuses it; a destination in such a message would be a connect.
@@ -142,7 +147,8 @@ extension Mediator {
 
   /// Sends to the address in `scratch.rawOther`, in pieces where it is a long stream.
   private func transmit(
-    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ header: MessageHeader, nameLength: Int,
+    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ header: MessageHeader,
+    nameLength: Int,
     flags: Int32, _ ruling: Ruling?, _ scratch: inout Scratch
   ) -> Sent {
     let total = header.total
@@ -195,7 +201,8 @@ extension Mediator {
   }
 
   private func put(
-    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ payload: [UInt8], _ control: [UInt8],
+    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ payload: [UInt8],
+    _ control: [UInt8],
     nameLength: Int, flags: Int32, wait: Bool, _ scratch: inout Scratch
   ) -> Int {
     let number = socket.number
