@@ -21,6 +21,8 @@ package final class HelperPool: Sendable {
     var waits: [Int: Wait] = [:]
     var nextWait = 0
     var stopping = false
+    /// Descriptors that stay open until a call has been handled, by its id.
+    var held: [UInt64: Int32] = [:]
   }
   private struct Wait {
     let helper: Int32
@@ -41,21 +43,31 @@ package final class HelperPool: Sendable {
   /// What a helper thread runs: a loop over `next()`. Set once, before the first call is submitted.
   package func setBody(_ body: @escaping @Sendable () -> Void) { work.withLock { $0 = body } }
 
-  package func submit(_ notification: consuming PendingNotification) {
+  /// Queues a call. `descriptor`, if there is one, stays open until `handled` and is closed then.
+  package func submit(_ notification: consuming PendingNotification, holding descriptor: Int32? = nil) {
+    let id = notification.id
     let parked = notification.park()
     let outcome: (accepted: Bool, start: Bool) = state.withLock { state in
       guard state.queue.count < Self.queueLimit, !state.stopping else { return (false, false) }
       state.queue.append(parked)
+      if let descriptor { state.held[id] = descriptor }
       let start = state.idle < state.queue.count && state.threads < Self.threadLimit
       if start { state.threads += 1 }
       return (true, start)
     }
     guard outcome.accepted else {
+      if let descriptor { closeDescriptor(descriptor) }
       PendingNotification.resume(parked).fail(EAGAIN)
       return
     }
     if outcome.start, !startThread() { state.withLock { $0.threads -= 1 } }
     signal.wakeOne()
+  }
+
+  /// The call was answered: what was held for it goes.
+  package func handled(_ id: UInt64) {
+    let descriptor = state.withLock { $0.held.isEmpty ? nil : $0.held.removeValue(forKey: id) }
+    if let descriptor { closeDescriptor(descriptor) }
   }
 
   private func startThread() -> Bool {

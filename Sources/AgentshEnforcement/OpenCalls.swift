@@ -138,19 +138,10 @@ extension Mediator {
       openWalked(notification, request, &scratch, started)
       return
     }
-    var information = stat()
-    if statAt(frame.root, scratch.name, from: scratch.name.count == 1 ? 0 : 1, &information, flags: AT_SYMLINK_NOFOLLOW) == 0 {
-      switch FileType(mode: information.st_mode) {
-      case .fifo where !request.isPath,
-        .characterDevice where !request.isPath && clinux_major(UInt(information.st_rdev)) != 1,
-        .blockDevice where !request.isPath:
-        openSpecial(notification, request, decision, operation, information, &scratch, started)
-        return
-      case .link:
-        openWalked(notification, request, &scratch, started)
-        return
-      default: break
-      }
+    // Devices are asked for by their names in /dev: what they are is looked at before anything opens them.
+    if scratch.name.starts(with: "/dev/"), !request.isPath, let information = special(scratch.name) {
+      openSpecial(notification, request, decision, operation, information, &scratch, started)
+      return
     }
     if request.creates || request.truncates, !notification.isAlive() { return }
     if cleaned.wantsDirectory { scratch.name.append(UInt8(ascii: "/")) }
@@ -168,12 +159,46 @@ extension Mediator {
         openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), mode: request.mode, resolve: request.resolve)
       }
       finish(notification, acted, decision, operation, waited, &scratch, started)
+    case -Int(ENXIO) where !request.nonBlocking && !scratch.mayBlock:
+      handOver(notification)  // the write end of a FIFO that nobody reads yet
+    case -Int(ENXIO) where !request.nonBlocking:
+      let waited = helpers.waiting(for: notification) {
+        openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
+      }
+      finishWaited(notification, acted, decision, operation, waited, &scratch, started)
+    case 0... where !request.isPath && !request.nonBlocking && isFifo(Int32(opened)):
+      // Open for reading, and counted as a reader as a blocked one would be, until the helper has opened it properly.
+      guard !scratch.mayBlock else {
+        let waited = helpers.waiting(for: notification) {
+          openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
+        }
+        closeDescriptor(Int32(opened))
+        finishWaited(notification, acted, decision, operation, waited, &scratch, started)
+        return
+      }
+      helpers.submit(notification, holding: Int32(opened))
     default:
       if opened >= 0, !request.isPath, !request.nonBlocking {
         _ = controlDescriptor(Int32(opened), Int32(F_SETFL), request.statusFlags)
       }
       finish(notification, acted, decision, operation, opened, &scratch, started)
     }
+  }
+
+  /// What a name below /dev is, where opening it may wait or mean something else for us than for the caller.
+  private func special(_ name: PathText) -> stat? {
+    var information = stat()
+    guard statAt(frame.root, name, from: 1, &information, flags: AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
+    switch FileType(mode: information.st_mode) {
+    case .fifo, .blockDevice: return information
+    case .characterDevice where clinux_major(UInt(information.st_rdev)) != 1: return information
+    default: return nil
+    }
+  }
+
+  private func isFifo(_ descriptor: Int32) -> Bool {
+    var information = stat()
+    return statDescriptor(descriptor, &information) == 0 && FileType(mode: information.st_mode) == .fifo
   }
 
   /// Decides on `scratch.name`: for what is there and for what would be made. Where the two differ, the flags are
@@ -464,9 +489,16 @@ extension Mediator {
     let opened = helpers.waiting(for: notification) {
       openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
     }
+    finishWaited(notification, request, decision, operation, opened, &scratch, started)
+  }
+
+  private func finishWaited(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
+    _ operation: FileOperation, _ opened: Int, _ scratch: inout Scratch, _ started: UInt64
+  ) {
     if opened == -Int(EINTR) {
-      // Whoever waits has a signal to handle, or is gone: as the kernel does it, the call is made again afterwards.
-      notification.restart()
+      // Whoever waits has a signal to handle, or is gone.
+      notification.interrupt()
       return
     }
     finish(notification, request, decision, operation, opened, &scratch, started)

@@ -134,7 +134,12 @@ package final class Supervisor: Sendable {
       rawCall(Int(SYS_unshare), Int(CLONE_FS))
       var scratch = Scratch(policy: mediator.policy, mayBlock: true)
       setFileCreationMask(scratch.mask)
-      while true { mediator.handle(helpers.next(), &scratch) }
+      while true {
+        let notification = helpers.next()
+        let id = notification.id
+        mediator.handle(notification, &scratch)
+        helpers.handled(id)
+      }
     }
     let listener = arguments.listener
     try NamedThread.start("receiver") {

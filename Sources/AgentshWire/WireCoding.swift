@@ -37,11 +37,19 @@ package struct WireWriter: Sendable {
   package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
   package mutating func byte(_ value: UInt8) { bytes.append(value) }
 
-  package mutating func integer<T: FixedWidthInteger>(_ value: T) {
+  // Not generic: records are written on the hot path, and generics across modules are not specialised there.
+  package mutating func integer(_ value: UInt8) { bytes.append(value) }
+  package mutating func integer(_ value: UInt16) { little(UInt64(value), 2) }
+  package mutating func integer(_ value: UInt32) { little(UInt64(value), 4) }
+  package mutating func integer(_ value: UInt64) { little(value, 8) }
+  package mutating func integer(_ value: Int32) { little(UInt64(UInt32(bitPattern: value)), 4) }
+  package mutating func integer(_ value: Int64) { little(UInt64(bitPattern: value), 8) }
+
+  private mutating func little(_ value: UInt64, _ count: Int) {
     var rest = value
-    for _ in 0..<(T.bitWidth / 8) {
+    for _ in 0..<count {
       bytes.append(UInt8(truncatingIfNeeded: rest))
-      if T.bitWidth > 8 { rest >>= 8 }
+      rest >>= 8
     }
   }
 
@@ -115,16 +123,35 @@ package struct WireReader: Sendable {
   }
 }
 
-extension WireCodable where Self: FixedWidthInteger {
+extension UInt8: WireCodable {
   package func encode(to writer: inout WireWriter) { writer.integer(self) }
-  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(Self.self) }
+  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(UInt8.self) }
 }
-extension UInt8: WireCodable {}
-extension UInt16: WireCodable {}
-extension UInt32: WireCodable {}
-extension UInt64: WireCodable {}
-extension Int32: WireCodable {}
-extension Int64: WireCodable {}
+
+extension UInt16: WireCodable {
+  package func encode(to writer: inout WireWriter) { writer.integer(self) }
+  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(UInt16.self) }
+}
+
+extension UInt32: WireCodable {
+  package func encode(to writer: inout WireWriter) { writer.integer(self) }
+  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(UInt32.self) }
+}
+
+extension UInt64: WireCodable {
+  package func encode(to writer: inout WireWriter) { writer.integer(self) }
+  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(UInt64.self) }
+}
+
+extension Int32: WireCodable {
+  package func encode(to writer: inout WireWriter) { writer.integer(self) }
+  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(Int32.self) }
+}
+
+extension Int64: WireCodable {
+  package func encode(to writer: inout WireWriter) { writer.integer(self) }
+  package init(from reader: inout WireReader) throws(WireError) { self = try reader.integer(Int64.self) }
+}
 
 extension Bool: WireCodable {
   package func encode(to writer: inout WireWriter) { writer.byte(self ? 1 : 0) }

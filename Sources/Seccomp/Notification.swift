@@ -72,6 +72,15 @@ package struct PendingNotification: ~Copyable, Sendable {
     return done
   }
 
+  /// As if the call had been interrupted by the signal that is pending: EINTR, or made again when its handler says
+  /// SA_RESTART (ERESTARTSYS).
+  @discardableResult
+  package consuming func interrupt() -> Bool {
+    let done = send(value: 0, error: -512, flags: 0)
+    discard self
+    return done
+  }
+
   /// Puts a copy of `descriptor` into the caller's table and returns its number there as the call's result. Where
   /// that fails (EMFILE) the call fails with that errno: never CONTINUE. Returns the errno, 0 when done.
   ///
