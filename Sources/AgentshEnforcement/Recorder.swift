@@ -34,6 +34,11 @@ package final class Recorder: Sendable {
     state = Mutex(initial)
   }
 
+  /// The decision that kept the agent itself from starting, if there was one.
+  package var refusedStart: Decision? { refused.withLock { $0 } }
+  private let refused = Mutex<Decision?>(nil)
+  private let started = Atomic<Bool>(false)
+
   package var denied: UInt64 { deniedCount.load(ordering: .relaxed) }
 
   /// What happened to one call.
@@ -83,6 +88,7 @@ package final class Recorder: Sendable {
   package func record(_ outcome: Outcome, rawPath: String, path: String, argv: [String]) {
     let blocked = !outcome.decision.permits
     if blocked { deniedCount.add(1, ordering: .relaxed) }
+    if outcome.kind == .exec, !started.load(ordering: .relaxed) { noteStart(outcome, blocked: blocked) }
     guard blocked || logAllowed || outcome.decision.verdict == .audit else { return }
     let latency = UInt32(truncatingIfNeeded: min(monotonicClock() &- outcome.started, UInt64(UInt32.max)))
     let entry = processes.entry(outcome.thread)
@@ -94,6 +100,12 @@ package final class Recorder: Sendable {
       writer.integer(UInt32(0))
       writer.value(argv)
     }
+  }
+
+  /// The first exec of all is the launcher's, which becomes the agent or is refused.
+  private func noteStart(_ outcome: Outcome, blocked: Bool) {
+    if blocked { refused.withLock { $0 = outcome.decision } }
+    started.store(true, ordering: .relaxed)
   }
 
   /// Records something of the session's life; always kept.

@@ -110,8 +110,10 @@ package final class Supervisor: Sendable {
       fail("cannot start a thread: \(error)")
       return Self.ownFailure
     }
+    let degraded = LaunchLog(arguments.log).degraded
+    for sentence in degraded { writeError("agentsh: not enforced: \(sentence)\n") }
     let ready = Ready(
-      supervisorPid: mediator.frame.ownPid, targetPid: arguments.target, degraded: [])
+      supervisorPid: mediator.frame.ownPid, targetPid: arguments.target, degraded: degraded)
     if let channel = sender.channel { try? channel.send(frame(.ready, ready)) }
     guard release() else {
       fail("the launcher is gone")
@@ -175,7 +177,14 @@ package final class Supervisor: Sendable {
     let denied = recorder.denied
     let finished = Finished(exitCode: status, denied: denied)
     if let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
-    guard arguments.launchSocket != nil, !arguments.quiet else { return }
+    guard arguments.launchSocket != nil else { return }
+    for line in LaunchLog(arguments.log).failures { writeError("agentsh: \(line)\n") }
+    if let refusal = recorder.refusedStart {
+      let message = mediator.policy.message(refusal)
+      let rule = mediator.policy.ruleName(refusal)
+      writeError("agentsh: the policy denies this command: rule \(rule)\(message.isEmpty ? "" : ": \(message)")\n")
+    }
+    if arguments.quiet { return }
     if !stored { writeError("agentsh: events wait in \(welcome.spoolPath) until a daemon takes them\n") }
     if denied > 0 {
       let what = denied == 1 ? "1 operation" : "\(denied) operations"
