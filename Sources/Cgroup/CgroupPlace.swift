@@ -1,4 +1,3 @@
-import CLinux
 import LinuxSystem
 
 /// Where this process's own group is mounted.
@@ -58,22 +57,7 @@ package enum CgroupPlace {
   }
 
   private static func read(_ path: String) -> String? {
-    let opened = withPath(path) { rawCall(Int(SYS_openat), Int(AT_FDCWD), $0, Int(O_RDONLY | O_CLOEXEC), 0) }
-    guard opened >= 0 else { return nil }
-    let file = FileDescriptor(owning: Int32(truncatingIfNeeded: opened))
-    var text: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 4096)
-    while text.count < readLimit {
-      // SAFETY: the kernel writes at most `count` bytes into `part` during the call.
-      let count = unsafe part.withUnsafeMutableBufferPointer { buffer in
-        let size = buffer.count
-        let address = Int(bitPattern: buffer.baseAddress)
-        return retryingInterrupt { rawCall(Int(SYS_read), Int(file.number), address, size) }
-      }
-      if count < 0 { return nil }
-      if count == 0 { return String(decoding: text, as: UTF8.self) }
-      text += part[..<count]
-    }
-    return nil
+    guard case .success(let bytes) = readAll(path, limit: readLimit) else { return nil }
+    return String(decoding: bytes, as: UTF8.self)
   }
 }

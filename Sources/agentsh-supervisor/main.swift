@@ -2,6 +2,9 @@ import AgentshEnforcement
 import AgentshWire
 
 /// `agentsh-supervisor`: started by the client or the daemon, never by hand (`SupervisorArguments`).
+if CommandLine.arguments.dropFirst() == ["--detect"] {
+  exitProcess(reportMechanisms(to: 1))
+}
 func supervise(_ words: [String]) -> Int32 {
   guard let arguments = SupervisorArguments(parsing: words) else {
     reportUsage()

@@ -3,6 +3,7 @@ import Foundation
 /// Our own programs, built beside the tests.
 enum Programs {
   static let launcher = path("agentsh-launch")
+  static let supervisor = path("agentsh-supervisor")
 
   private static func path(_ name: String) -> String {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
