@@ -44,10 +44,11 @@ struct NotificationProbe {
     guard let filter = try? FilterProgram(SyscallTable.rules(.files)) else {
       return "the filter does not compile"
     }
+    let packets = 5 | Int(O_CLOEXEC)  // SOCK_SEQPACKET
     var ends: (Int32, Int32) = (-1, -1)
     // SAFETY: two descriptors' room, alive across the call.
     let made = unsafe withUnsafeMutablePointer(to: &ends) {
-      rawCall(Int(SYS_socketpair), Int(AF_UNIX), 5 | Int(O_CLOEXEC), 0, Int(bitPattern: $0))  // SOCK_SEQPACKET
+      rawCall(Int(SYS_socketpair), Int(AF_UNIX), packets, 0, Int(bitPattern: $0))
     }
     guard made == 0 else { return "socketpair: \(errnoText(Int32(-made)))" }
     let ours = FileDescriptor(owning: ends.0)
