@@ -117,17 +117,10 @@ import Testing
   }
 
   private func debianSource(_ package: String) throws -> String {
-    let process = Process()
-    let pipe = Pipe()
-    process.executableURL = URL(fileURLWithPath: Programs.fixtures + "/debian-source")
-    process.arguments = [package]
-    process.standardOutput = pipe
-    try process.run()
-    let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      throw HarnessError("the source of \(package) cannot be fetched")
+    let fetched = try Programs.run([Programs.fixtures + "/debian-source", package, Programs.cache])
+    guard fetched.succeeded else {
+      throw HarnessError("the source of \(package) cannot be fetched: \(fetched)")
     }
-    return String(decoding: output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    return fetched.trimmed
   }
 }

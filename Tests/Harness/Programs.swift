@@ -40,6 +40,22 @@ package enum Programs {
     return to
   }
 
+  /// Runs a program as who runs the tests, with the environment of the test run.
+  package static func run(_ words: [String], timeout: Duration = .seconds(300)) throws -> Outcome {
+    var environment = ProcessInfo.processInfo.environment
+    environment["AGENTSH_BIN_DIR"] = try directory.get()
+    return try Running(words, environment: environment, as: nil, input: nil, scratch: fixtureDirectory.get())
+      .finish(timeout: timeout)
+  }
+
+  /// What is fetched for the tests once and kept; everybody can read it.
+  package static let cache: String = {
+    let path = getuid() == 0 ? "/var/cache/agentsh-tests" : NSHomeDirectory() + "/.cache/agentsh-tests"
+    try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    chmod(path, 0o755)
+    return path
+  }()
+
   private static let fixtureDirectory: Result<String, HarnessError> = {
     do {
       let made = try temporaryDirectory("agentsh-fixtures")
