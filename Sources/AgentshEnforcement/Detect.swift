@@ -36,11 +36,10 @@ package func detectMechanisms() -> [MechanismStatus] {
   ]
 }
 
-/// The statuses as a JSON array of objects with `name`, `available` and `detail`, and a newline. RFC 8259.
+/// The statuses, one JSON object with `name`, `available` and `detail` a line. RFC 8259.
 package func mechanismReport(_ statuses: [MechanismStatus]) -> [UInt8] {
-  var bytes = [UInt8(ascii: "[")]
-  for (index, status) in statuses.enumerated() {
-    if index > 0 { bytes += ",\n ".utf8 }
+  var bytes: [UInt8] = []
+  for status in statuses {
     var object = JSONText()
     object.begin()
     object.field("name", status.name)
@@ -48,8 +47,9 @@ package func mechanismReport(_ statuses: [MechanismStatus]) -> [UInt8] {
     object.field("detail", status.detail)
     object.end()
     bytes += object.bytes
+    bytes.append(0x0A)
   }
-  return bytes + "]\n".utf8
+  return bytes
 }
 
 /// `agentsh-supervisor --detect`: writes the report. Returns the exit status: 0, or 1 when it could not be written.

@@ -6,6 +6,7 @@ if CommandLine.arguments.dropFirst() == ["--detect"] {
   exitProcess(reportMechanisms(to: 1))
 }
 func supervise(_ words: [String]) -> Int32 {
+  if words == ["--detect"] { return reportMechanisms(to: 1) }
   guard let arguments = SupervisorArguments(parsing: words) else {
     reportUsage()
     return 2
