@@ -43,11 +43,12 @@ struct ControlMessages: ~Copyable {
     switch (level, type) {
     case (SOL_SOCKET, 1): socket.isUnix ? takeDescriptors(body, socket) : socket.isNetlink ? EINVAL : 0
     case (SOL_SOCKET, 2): socket.isUnix || socket.isNetlink ? takeCredentials(body, n) : 0
-    case (SOL_SOCKET, 37), (SOL_SOCKET, 61), (SOL_SOCKET, 36),  // SO_TIMESTAMPING (old), SO_TXTIME, SO_MARK
-      (SOL_SOCKET, 65), (SOL_SOCKET, 12),  // SO_TIMESTAMPING, SO_PRIORITY
-      (0, 1), (0, 2), (0, 8),  // IP_TOS, IP_TTL, IP_PKTINFO
-      (41, 8), (41, 50), (41, 52), (41, 62), (41, 67),  // IPV6_ … PKTINFO (2292 and new), HOPLIMIT, DONTFRAG, TCLASS
-      (17, 103):  // UDP_SEGMENT
+    // SO_PRIORITY, SO_MARK, SO_TIMESTAMPING (old and new), SO_TXTIME
+    case (SOL_SOCKET, 12), (SOL_SOCKET, 36), (SOL_SOCKET, 37), (SOL_SOCKET, 65), (SOL_SOCKET, 61),
+      // IP_TOS, IP_TTL, IP_PKTINFO; UDP_SEGMENT
+      (0, 1), (0, 2), (0, 8), (17, 103),
+      // IPV6_2292PKTINFO, IPV6_2292HOPLIMIT, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_DONTFRAG, IPV6_TCLASS
+      (41, 2), (41, 8), (41, 50), (41, 52), (41, 62), (41, 67):
       append(level, type, body)
     default:
       EPERM

@@ -117,6 +117,20 @@ extension Mediator {
     return Sent(result: -Int(EACCES), ruling: Ruling(kind: .send, operation: .sendto, decision: decision))
   }
 
+  /// Ancillary data that cannot be sent in the caller's place (EPERM, EACCES) is a denial; all else is the kernel's errno.
+  private func refused(
+    _ errno: Int32, _ socket: borrowing CallerSocket, _ ruling: Ruling?, _ scratch: inout Scratch
+  ) -> Sent {
+    guard errno == EPERM || errno == EACCES else { return Sent(result: -Int(errno), ruling: ruling) }
+    if ruling == nil {
+      scratch.raw.removeAll()
+      scratch.name.removeAll()
+    }
+    let decision = Decision(.deny, socket.isUnix ? .unixSocket : .network, default: .unresolved)
+    let kind: EventRecord.Kind = socket.isUnix ? .unixSocket : .send
+    return Sent(result: -Int(errno), ruling: Ruling(kind: kind, operation: .sendto, decision: decision))
+  }
+
   /// Decides on one message and sends it.
   private func send(
     _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ header: MessageHeader,
@@ -164,7 +178,7 @@ extension Mediator {
       case .failure(let error): return Sent(result: -Int(error.errno), ruling: ruling)
       case .success(let data):
         let problem = control.translate(data, n, socket)
-        if problem != 0 { return Sent(result: -Int(problem), ruling: ruling) }
+        if problem != 0 { return refused(problem, socket, ruling, &scratch) }
       }
     }
     guard let sending = flagsToSend(socket, flags, wait: blocks && scratch.mayBlock) else {

@@ -7,6 +7,9 @@ import Seccomp
 import Synchronization
 import Testing
 
+/// One after the other: they race threads of their own, and wait for helpers.
+@Suite(.serialized) struct SocketTests {}
+
 /// Runs test bodies on a thread whose socket calls are notified to a mediator in this same process. The filter is that
 /// thread's alone; receiver and helpers are as in the supervisor.
 final class SocketHarness: Sendable {
@@ -121,7 +124,8 @@ final class SocketHarness: Sendable {
       }
       if found.count < count { usleep(5000) }
     }
-    return found
+    // By the time of the call: the next one may have been recorded by another helper first.
+    return found.sorted { $0.timestamp < $1.timestamp }
   }
 
   /// connect, bind, sendto, sendmsg and sendmmsg notify; all else is allowed. Returns the listener or -errno.
@@ -236,9 +240,11 @@ func port(of fd: Int) -> UInt16 {
   return name.count > 3 ? UInt16(name[2]) << 8 | UInt16(name[3]) : 0
 }
 
+/// What a raw call returns that failed so.
+func failed(_ errno: Int32) -> Int { -Int(errno) }
+
 let tcp: Int32 = 1
 let udp: Int32 = 2
-let blockingErrno = (eperm: -Int(EPERM), eacces: -Int(EACCES))
 
 /// A socket bound to a free port of 127.0.0.1; TCP ones listen.
 func server(_ type: Int32, backlog: Int = 16) -> (fd: Int, port: UInt16) {
@@ -280,7 +286,9 @@ func removeTree(_ path: String) {
     closedir(directory)
   }
   for name in entries {
-    if unlinkAt(-100, PathText(path + "/" + name), flags: 0) == -Int(EISDIR) { removeTree(path + "/" + name) }
+    if unlinkAt(-100, PathText(path + "/" + name), flags: 0) == failed(EISDIR) {
+      removeTree(path + "/" + name)
+    }
   }
   _ = unlinkAt(-100, PathText(path), flags: AT_REMOVEDIR)
 }
