@@ -2,9 +2,6 @@ import AgentshEnforcement
 import AgentshWire
 
 /// `agentsh-supervisor`: started by the client or the daemon, never by hand (`SupervisorArguments`).
-if CommandLine.arguments.dropFirst() == ["--detect"] {
-  exitProcess(reportMechanisms(to: 1))
-}
 func supervise(_ words: [String]) -> Int32 {
   if words == ["--detect"] { return reportMechanisms(to: 1) }
   guard let arguments = SupervisorArguments(parsing: words) else {

@@ -27,7 +27,7 @@ struct DetectTests {
     var status: Int32 = 0
     waitpid(pid, &status, 0)
     #expect(status == 0)
-    let all = try JSONDecoder().decode([Status].self, from: text)
+    let all = try text.split(separator: 0x0a).map { try JSONDecoder().decode(Status.self, from: $0) }
     return Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
   }
 
