@@ -14,6 +14,7 @@ let common: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableExperimentalFeature("Lifetimes"),
   .treatAllWarnings(as: .error),
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 let strict: [SwiftSetting] = common + [.strictMemorySafety()]
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
