@@ -26,6 +26,15 @@ let staticWithFoundation: [LinkerSetting] = [
   ])
 ]
 
+// The daemon is dynamic for the sake of SQLite and libc's user database, but not of the toolchain's libraries, which
+// an installed program does not find.
+let staticSwift: [LinkerSetting] = [
+  .unsafeFlags([
+    "-static-stdlib", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation", "-l_FoundationICU",
+    "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
+  ])
+]
+
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
@@ -64,7 +73,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
 ]
 let executables: [(String, [String], [LinkerSetting])] = [
   ("agentsh", ["AgentshCommands"], staticWithFoundation),
-  ("agentshd", ["AgentshServer"], []),
+  ("agentshd", ["AgentshServer"], staticSwift),
   ("agentsh-supervisor", ["AgentshEnforcement", "AgentshWire", "LinuxSystem", "CLinux"], staticExecutable),
   ("agentsh-launch", ["AgentshWire", "Seccomp", "Landlock", "LinuxSystem", "CLinux"], staticExecutable),
 ]
