@@ -88,7 +88,7 @@ let tests: [(String, [String])] = [
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),
-  ("KernelTests", ["Seccomp", "Landlock", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),
+  ("KernelTests", ["Seccomp", "Landlock", "Cgroup", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),
   ("EndToEndTests", ["Harness"]),
   ("EvasionTests", ["Harness"]),
 ]
