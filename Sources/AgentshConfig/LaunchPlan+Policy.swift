@@ -1,0 +1,27 @@
+package import AgentshPolicy
+package import AgentshWire
+
+/// What the launcher does to itself for a session under `rules`.
+///
+/// Everything is mediated whatever the rules say, because every decision is recorded; the tree itself may only execute,
+/// since each open is carried out by the supervisor and the descriptor handed over.
+/// - Parameters:
+///   - rules: the session's policy; no rule of today's language widens or narrows the plan.
+///   - ownerUID: of the session. uid 0 keeps the capabilities that package managers need inside a container, and
+///     changes of identity are notified.
+///   - allowDegraded: go on where the kernel lacks a mechanism.
+///
+/// `landlock(7)`, `capabilities(7)`.
+package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded: Bool) -> LaunchPlan {
+  var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
+  if ownerUID == 0 { mediate.insert(.identities) }
+  return LaunchPlan(
+    mediate: mediate, landlock: [LaunchPlan.LandlockGrant(path: "/", access: landlockExecute)],
+    allowDegraded: allowDegraded, keepCapabilities: ownerUID == 0 ? rootCapabilities : 0)
+}
+
+/// LANDLOCK_ACCESS_FS_EXECUTE.
+private let landlockExecute: UInt64 = 1 << 0
+
+/// CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, FSETID, NET_BIND_SERVICE, by their numbers in capabilities(7).
+private let rootCapabilities: UInt64 = [0, 1, 3, 5, 6, 7, 4, 10].reduce(0) { $0 | 1 << UInt64($1) }
