@@ -13,6 +13,8 @@ package final class Mediator: Sendable {
   package let recorder: Recorder
   package let processes: ProcessTable
   package let helpers: HelperPool
+  /// The verdict of every command, where it is the same for all.
+  let uniformCommand: Decision?
   /// Closed while a thread traces (exec verification).
   package let gate = TraceGate()
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
@@ -20,6 +22,7 @@ package final class Mediator: Sendable {
 
   package init(policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool) {
     self.policy = policy
+    uniformCommand = policy.uniformCommandDecision
     self.frame = frame
     self.recorder = recorder
     self.processes = processes

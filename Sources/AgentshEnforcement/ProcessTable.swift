@@ -1,12 +1,15 @@
+import CLinux
 import LinuxSystem
 import Synchronization
 
-/// What is known of the processes of the tree: for records, and the depth that command rules ask for. Refreshed at
-/// each exec; forgotten when it grows over its limit.
+/// What is known of the processes of the tree: for records, and the depth that command rules ask for. Read at each
+/// exec; otherwise believed for a while only, because numbers are used again. Forgotten when it grows over its limit.
 package final class ProcessTable: Sendable {
   package static let limit = 16_384
   /// Depth of a process whose ancestry is not known: nested.
   package static let unknownDepth = UInt32.max
+  /// How long an entry is believed: shorter than the numbers take to come round again.
+  private static let lifetime: UInt64 = 2_000_000_000
 
   package struct Entry: Sendable {
     package var process: Int32
@@ -14,32 +17,79 @@ package final class ProcessTable: Sendable {
     /// 0: the launcher and what it becomes; each fork below adds one.
     package var depth: UInt32
     package var command: String
+    fileprivate var readAt: UInt64
   }
 
   private let entries = Mutex<[Int32: Entry]>([:])
   private let target: Int32
+  /// Whether the launcher has become the agent.
+  private let started = Atomic<Bool>(false)
 
   package init(target: Int32) { self.target = target }
 
-  /// The entry of a thread, read from /proc the first time. nil when the thread is gone.
+  /// The entry of a thread, read from the kernel when it is not known or no longer believed. nil when the thread is
+  /// gone.
   package func entry(_ thread: Int32) -> Entry? {
-    if let known = entries.withLock({ $0[thread] }) { return known }
+    if let known = entries.withLock({ $0[thread] }), monotonicClock() &- known.readAt < Self.lifetime { return known }
     return refresh(thread)
   }
 
-  /// Reads the entry again: at exec, when the command has changed and the number may be another process's.
+  /// Reads the entry again.
   @discardableResult
   package func refresh(_ thread: Int32) -> Entry? {
-    guard let status = ThreadStatus(reading: thread) else { return nil }
+    guard let identity = Self.identity(of: thread) else {
+      forget(thread)
+      return nil
+    }
     let entry = Entry(
-      process: status.process, parent: status.parent,
-      depth: depth(of: status.process, parent: status.parent),
-      command: String(decoding: status.command, as: UTF8.self))
+      process: identity.process, parent: identity.parent,
+      depth: depth(of: identity.process, parent: identity.parent), command: Self.commandName(thread),
+      readAt: monotonicClock())
     entries.withLock { table in
       if table.count >= Self.limit { table.removeAll(keepingCapacity: true) }
       table[thread] = entry
     }
     return entry
+  }
+
+  /// An exec was let through: the process is another program now, and its other threads are gone.
+  package func forget(_ thread: Int32) { entries.withLock { _ = $0.removeValue(forKey: thread) } }
+
+  /// The depth that command rules ask for: 0 for the launcher's own exec, by which it becomes the agent.
+  package func commandDepth(_ entry: Entry?) -> UInt32 {
+    guard let entry else { return Self.unknownDepth }
+    if entry.process == target, !started.load(ordering: .acquiring) { return 0 }
+    return max(1, entry.depth)
+  }
+
+  /// The launcher's exec was let through: what comes from now on comes from inside.
+  package func markStarted(_ process: Int32) {
+    if process == target { started.store(true, ordering: .releasing) }
+  }
+
+  private static func identity(of thread: Int32) -> (process: Int32, parent: Int32)? {
+    if let known = ThreadIdentity(of: thread) { return (known.process, known.parent) }
+    guard let status = ThreadStatus(reading: thread) else { return nil }
+    return (status.process, status.parent)
+  }
+
+  /// `proc_pid_comm(5)`.
+  private static func commandName(_ thread: Int32) -> String {
+    let opened = ProcPath(thread, "comm").open(flags: O_RDONLY | O_CLOEXEC)
+    guard opened >= 0 else { return "" }
+    let file = FileDescriptor(owning: Int32(opened))
+    // At most 64 bytes for kernel threads, 16 for others.
+    var bytes = InlineArray<64, UInt8>(repeating: 0)
+    // SAFETY: 64 bytes, alive across the call.
+    let count = unsafe withUnsafeMutablePointer(to: &bytes) {
+      rawCall(Int(SYS_read), Int(file.number), Int(bitPattern: $0), 64)
+    }
+    var length = max(0, min(count, 64))
+    if length > 0, bytes[length - 1] == 10 { length -= 1 }
+    return unsafe bytes.span.extracting(0..<length).withUnsafeBufferPointer {
+      // SAFETY: read within the span's life.
+      unsafe String(decoding: $0, as: UTF8.self)
+    }
   }
 
   /// Follows parents up to the target. Bounded; a chain that does not reach it is of unknown depth.
@@ -49,25 +99,30 @@ package final class ProcessTable: Sendable {
     var current = parent
     while steps < 1024 {
       if current == target { return steps }
-      if let known = entries.withLock({ $0[current] }), known.process == current {
+      if let known = entries.withLock({ $0[current] }), known.process == current,
+        monotonicClock() &- known.readAt < Self.lifetime
+      {
         return known.depth == Self.unknownDepth ? Self.unknownDepth : known.depth + steps
       }
-      guard current > 1, let status = ThreadStatus(reading: current) else { return Self.unknownDepth }
-      current = status.parent
+      guard current > 1, let identity = Self.identity(of: current) else { return Self.unknownDepth }
+      current = identity.parent
       steps += 1
     }
     return Self.unknownDepth
   }
 
-  /// Whether a process belongs to the supervised tree: the target, or a descendant of it or of `reaper` (which
-  /// inherits orphans). Read from /proc each time: the answer permits things.
+  /// Whether a process (or thread) belongs to the supervised tree: the target, or a descendant of it or of `reaper`
+  /// (which inherits orphans). Asked from the kernel each time: the answer permits things. The number may be another
+  /// process's a moment later; then the kernel's own rules hold for that one, as they would for any of the owner's.
   package func isMember(_ process: Int32, reaper: Int32) -> Bool {
-    var current = process
+    guard process > 1, let identity = Self.identity(of: process) else { return false }
+    if identity.process == reaper { return false }
+    if identity.process == target { return true }
+    var current = identity.parent
     for _ in 0..<1024 {
-      if current == target { return true }
-      if current == reaper { return process != reaper }
-      guard current > 1, let status = ThreadStatus(reading: current) else { return false }
-      current = status.parent
+      if current == target || current == reaper { return true }
+      guard current > 1, let next = Self.identity(of: current) else { return false }
+      current = next.parent
     }
     return false
   }

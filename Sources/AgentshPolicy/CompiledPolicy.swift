@@ -7,6 +7,8 @@ package final class CompiledPolicy: Sendable {
   let commands: CommandList
   let network: NetworkList
   let signals: SignalList
+  /// Commands whose arguments are a command.
+  package let transparent: TransparentCommands
 
   /// Compiles `rules`. Throws what rule, field and byte of a pattern it cannot compile.
   package init(_ rules: PolicyRules) throws(PolicyError) {
@@ -17,6 +19,13 @@ package final class CompiledPolicy: Sendable {
     commands = try CommandList(rules.commandRules)
     network = NetworkList(rules.networkRules)
     signals = try SignalList(rules.signalRules)
+    do throws(PatternError) {
+      transparent = try TransparentCommands(adding: rules.transparentAdd, removing: rules.transparentRemove)
+    } catch {
+      throw PolicyError(
+        list: .command, ruleIndex: 0, rule: "", field: "transparent_commands", item: 0, offset: error.offset,
+        cause: error.cause)
+    }
   }
 
   /// Whether a rule asks for the arguments of commands: otherwise callers need not read and join them.

@@ -1,0 +1,134 @@
+import AgentshPolicy
+import CLinux
+import LinuxSystem
+import Synchronization
+
+// Which names of a command count, and what the rules say of them (DECISIONS 25).
+//
+// The canonical name is the object's. The name as called matters too, because people write `python3` and `cc`. When it
+// is stricter it counts: a name that the tree made itself can only take from it. When only it is allowed, it counts if
+// no link on its way can be changed by the tree; else any program could be given an allowed name.
+
+/// One thing that would be started.
+struct CommandNames {
+  var canonical: [UInt8]
+  /// As called, absolute, before links are followed.
+  var called: [[UInt8]] = []
+  /// Without argv[0], joined by one space; empty where no rule asks.
+  var arguments: [UInt8] = []
+  var depth: UInt32
+}
+
+extension Mediator {
+  /// The stricter explicit match of the names, or the default.
+  func decide(_ names: CommandNames, _ scratch: inout Scratch) -> Decision {
+    let canonical = explicit(names.canonical, names, &scratch)
+    var result = canonical
+    for called in names.called where called != names.canonical {
+      guard let decision = explicit(called, names, &scratch) else { continue }
+      if let known = result {
+        result = known.stricter(decision)
+      } else if !decision.permits || linksAreFixed(from: called, to: names.canonical, &scratch) {
+        result = decision
+      }
+    }
+    return result ?? FileDecider.commandDefault(depth: names.depth)
+  }
+
+  /// What a rule says of one name; nil where none matches.
+  func explicit(_ name: [UInt8], _ names: CommandNames, _ scratch: inout Scratch) -> Decision? {
+    scratch.decider.explicitCommandDecision(
+      CommandRequest(
+        canonical: name, called: name, calledNameCounts: false, arguments: names.arguments, depth: names.depth))
+  }
+
+  private static let hopLimit = 8
+
+  /// Whether the way from a called name to the object leads only through directories that the tree cannot change.
+  private func linksAreFixed(from called: [UInt8], to canonical: [UInt8], _ scratch: inout Scratch) -> Bool {
+    var current = PathText(called)
+    for _ in 0..<Self.hopLimit {
+      replaceRootLinks(&current)
+      guard isFixed(directoryOf: current, &scratch) else { return false }
+      if current.bytes.elementsEqual(canonical) { return true }
+      var target = PathText()
+      guard readLinkAt(frame.root, PathText(current.bytes.dropFirst()), into: &target) > 0 else { return false }
+      if target[0] == UInt8(ascii: "/") {
+        current = target
+      } else {
+        current.truncate(to: leafStart(current))
+        current.append(target)
+      }
+      guard let clean = Self.withoutDots(current) else { return false }
+      current = clean
+    }
+    return false
+  }
+
+  private func replaceRootLinks(_ name: inout PathText) {
+    for from in frame.rootLinks where name.count > from.count && name[from.count] == UInt8(ascii: "/") {
+      guard name.bytes.starts(with: from.bytes) else { continue }
+      name.prepend("/usr")
+      return
+    }
+  }
+
+  /// As text: right only because every directory on the way is checked to be a directory. nil for too long a name.
+  private static func withoutDots(_ name: PathText) -> PathText? {
+    var parts: [ArraySlice<UInt8>] = []
+    for part in name.bytes.split(separator: UInt8(ascii: "/")) {
+      if part.elementsEqual(".".utf8) { continue }
+      if part.elementsEqual("..".utf8) {
+        _ = parts.popLast()
+      } else {
+        parts.append(part)
+      }
+    }
+    var result = PathText()
+    for part in parts {
+      result.append(UInt8(ascii: "/"))
+      result.append(part)
+    }
+    return result.isTooLong ? nil : result
+  }
+
+  /// Whether nobody in the tree can put another thing at this name: each directory on the way is a directory, and
+  /// either root's alone to write (the tree is not root), or closed by the policy for every change of an entry.
+  private func isFixed(directoryOf name: PathText, _ scratch: inout Scratch) -> Bool {
+    var prefix = PathText()
+    for part in name.bytes.split(separator: UInt8(ascii: "/")) {
+      let path = prefix.isEmpty ? PathText("/") : prefix
+      var information = stat()
+      guard statAt(-1, path, &information, flags: AT_SYMLINK_NOFOLLOW) == 0,
+        FileType(mode: information.st_mode) == .directory
+      else { return false }
+      prefix.append(UInt8(ascii: "/"))
+      prefix.append(part)
+      let rootsAlone =
+        frame.ownerUID != 0 && information.st_uid == 0 && information.st_mode & 0o022 == 0
+        && !identitiesVary.load(ordering: .relaxed)
+      if !rootsAlone, !isClosed(prefix, &scratch) { return false }
+    }
+    return true
+  }
+
+  private static let changes: [FileOperation] = [
+    .create, .delete, .rmdir, .mkdir, .rename, .link, .symlink, .mknod,
+  ]
+
+  private func isClosed(_ name: PathText, _ scratch: inout Scratch) -> Bool {
+    for operation in Self.changes where scratch.decider.decide(operation, name).permits { return false }
+    return true
+  }
+}
+
+extension CompiledPolicy {
+  /// The verdict that every command gets, whatever its name, arguments and depth; nil where it depends.
+  var uniformCommandDecision: Decision? {
+    guard let first = rules.commandRules.first, first.argumentPatterns.isEmpty, first.minDepth ?? 0 == 0,
+      first.maxDepth == nil,
+      first.commands.isEmpty || first.commands.contains(where: { $0 == "*" || $0 == "**" || $0 == "/**" })
+    else { return nil }
+    return Decision(verdict: first.decision, list: .command, rule: 0)
+  }
+}

@@ -1,0 +1,58 @@
+import CLinux
+
+/// A piece of another process's memory.
+package struct MemoryPiece: Sendable {
+  package let address: UInt64
+  package let count: Int
+  package init(address: UInt64, count: Int) {
+    self.address = address
+    self.count = count
+  }
+}
+
+/// Copies pieces of a process's memory one behind the other into `buffer`, whose size is their sum. Returns how many
+/// bytes were read (short at the first piece that cannot be read) or -errno. At most 1024 pieces (IOV_MAX).
+///
+/// `process_vm_readv(2)`, since Linux 3.2.
+package func readProcessMemory(_ process: Int32, pieces: [MemoryPiece], into buffer: inout [UInt8]) -> Int {
+  let total = pieces.reduce(0) { $0 + $1.count }
+  guard total <= buffer.count, pieces.count <= 1024 else { return -Int(EINVAL) }
+  let remote = unsafe pieces.map {
+    unsafe iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt($0.address)), iov_len: $0.count)
+  }
+  // SAFETY: `local` describes our buffer, `remote` holds only numbers; both live across the call.
+  return unsafe buffer.withUnsafeMutableBytes { bytes in
+    var local = unsafe iovec(iov_base: bytes.baseAddress, iov_len: total)
+    return unsafe withUnsafePointer(to: &local) { local in
+      unsafe remote.withUnsafeBufferPointer { remote in
+        rawCall(
+          Int(SYS_process_vm_readv), Int(process), Int(bitPattern: local), 1, Int(bitPattern: remote.baseAddress),
+          remote.count, 0)
+      }
+    }
+  }
+}
+
+/// Who a thread is, from the kernel's own structure rather than from text.
+package struct ThreadIdentity: Sendable, Equatable {
+  package let process: Int32
+  package let parent: Int32
+
+  /// nil where the kernel lacks it, or the thread is gone. `pidfd_open(2)` with PIDFD_THREAD (6.9) and
+  /// PIDFD_GET_INFO (6.13).
+  package init?(of thread: Int32) {
+    let opened = openPidfd(thread, flags: pidfdThread)
+    guard opened >= 0 else { return nil }
+    let pidfd = FileDescriptor(owning: Int32(opened))
+    // struct pidfd_info: mask, cgroup id, then pid, tgid, ppid and ids.
+    var words = InlineArray<16, UInt32>(repeating: 0)
+    words[0] = 1  // PIDFD_INFO_PID
+    // SAFETY: 64 bytes, which the request's number says, alive across the call.
+    let result = unsafe withUnsafeMutablePointer(to: &words) {
+      rawCall(Int(SYS_ioctl), Int(pidfd.number), 0xc040_ff0b, Int(bitPattern: $0))
+    }
+    guard result == 0, words[0] & 1 != 0, words[4] == UInt32(bitPattern: thread), words[5] != 0 else { return nil }
+    process = Int32(bitPattern: words[5])
+    parent = Int32(bitPattern: words[6])
+  }
+}
