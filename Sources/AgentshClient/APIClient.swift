@@ -1,0 +1,85 @@
+package import AgentshAPI
+import FoundationEssentials
+
+/// The API over one connection. Calls block; every error says cause and way out.
+package struct APIClient {
+  private let connection: HTTPConnection
+  /// Path of the socket.
+  package let socket: String
+  /// Who answers.
+  package let peer: UnixSocket.Peer
+
+  package init(connection: HTTPConnection, socket: String, peer: UnixSocket.Peer) {
+    self.connection = connection
+    self.socket = socket
+    self.peer = peer
+  }
+
+  package func createSession(_ request: CreateSessionRequest) throws(ClientError) -> Session {
+    try decode(createSessionJSON(request))
+  }
+
+  /// As `createSession`, with the answer as the daemon wrote it.
+  package func createSessionJSON(_ request: CreateSessionRequest) throws(ClientError) -> [UInt8] {
+    try call(HTTPRequest(.post, Route.sessions, body: try encode(request)), expecting: 201)
+  }
+
+  package func session(_ id: String) throws(ClientError) -> Session { try decode(get(Route.session(id))) }
+
+  package func deleteSession(_ id: String) throws(ClientError) {
+    _ = try call(HTTPRequest(.delete, Route.session(id)), expecting: 204)
+  }
+
+  package func wrapInit(_ id: String, _ request: WrapInitRequest) throws(ClientError) -> WrapInitResponse {
+    try decode(call(HTTPRequest(.post, Route.wrapInit(id), body: try encode(request)), expecting: 200))
+  }
+
+  package func testPolicy(_ request: PolicyTestRequest) throws(ClientError) -> PolicyTestResponse {
+    try decode(call(HTTPRequest(.post, Route.policyTest, body: try encode(request)), expecting: 200))
+  }
+
+  package func policies() throws(ClientError) -> PolicyList { try decode(get(Route.policies)) }
+
+  package func health() throws(ClientError) -> HealthStatus { try decode(get(Route.health)) }
+
+  /// The body of a 200, as the daemon wrote it.
+  package func get(_ target: String) throws(ClientError) -> [UInt8] {
+    try call(HTTPRequest(.get, target), expecting: 200)
+  }
+
+  /// Server-sent events as they come, until the daemon ends them.
+  package func stream(
+    _ target: String, _ sink: @escaping @Sendable ([UInt8]) -> Void
+  ) throws(ClientError) {
+    let answer = try connection.stream(HTTPRequest(.get, target, accept: "text/event-stream"), sink)
+    if answer.status != 200 { throw refusal(answer) }
+  }
+
+  /// Ends the connection and its thread, at once.
+  package func close() { connection.close() }
+
+  private func call(_ request: HTTPRequest, expecting status: Int) throws(ClientError) -> [UInt8] {
+    let answer = try connection.send(request)
+    guard answer.status == status else { throw refusal(answer) }
+    return answer.body
+  }
+
+  private func refusal(_ answer: HTTPAnswer) -> ClientError {
+    guard answer.status >= 400 else { return .unexpected("status \(answer.status)") }
+    if let body = try? JSONDecoder().decode(ErrorBody.self, from: Data(answer.body)) {
+      return .refused(status: answer.status, body)
+    }
+    return .refused(
+      status: answer.status, ErrorBody(error: "the daemon answered with status \(answer.status)"))
+  }
+
+  private func encode(_ value: some Encodable) throws(ClientError) -> [UInt8] {
+    do { return Array(try JSONEncoder().encode(value)) } catch { throw .unexpected("request: \(error)") }
+  }
+
+  private func decode<T: Decodable>(_ bytes: [UInt8]) throws(ClientError) -> T {
+    do { return try JSONDecoder().decode(T.self, from: Data(bytes)) } catch {
+      throw .unexpected("\(T.self): \(error)")
+    }
+  }
+}

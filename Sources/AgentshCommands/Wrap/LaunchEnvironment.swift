@@ -1,0 +1,59 @@
+package import AgentshAPI
+import AgentshPolicy
+
+/// The environment of the launcher, from which it takes its own variables away again before the command runs.
+package struct LaunchEnvironment: Sendable, Equatable {
+  /// `NAME=value`, each name once.
+  package private(set) var entries: [[UInt8]]
+
+  /// The client's environment as the policy lets it through.
+  ///
+  /// Of a name that comes twice the first counts, as getenv(3) has it. A name that is not UTF-8 cannot be judged and is
+  /// dropped. Throws when what is left is over the policy's maximum, or its patterns are wrong.
+  package init(filtering environment: [[UInt8]], by policy: EnvironmentPolicy) throws(CommandFailure) {
+    var seen: Set<String> = []
+    var candidates: [(name: String, entry: [UInt8])] = []
+    for entry in environment {
+      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > 0,
+        let name = String(validating: entry[..<equals], as: UTF8.self), seen.insert(name).inserted
+      else { continue }
+      candidates.append((name, entry))
+    }
+    do throws(EnvironmentError) {
+      let filter = try EnvironmentFilter(
+        allow: policy.allow ?? [], deny: policy.deny ?? [], maxBytes: policy.maxBytes, maxKeys: policy.maxKeys
+      )
+      let kept = try filter.filter(
+        candidates.map {
+          ($0.name, String(decoding: $0.entry.dropFirst($0.name.utf8.count + 1), as: UTF8.self))
+        })
+      let names = Set(kept.kept.map(\.name))
+      entries = candidates.filter { names.contains($0.name) }.map(\.entry)
+    } catch {
+      throw CommandFailure(code: ExitStatus.notWrapped, Self.sentence(error))
+    }
+  }
+
+  /// Sets variables; they replace what is there.
+  package mutating func set(_ variables: [String: String]) {
+    guard !variables.isEmpty else { return }
+    entries.removeAll { entry in
+      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")) else { return true }
+      return variables[String(decoding: entry[..<equals], as: UTF8.self)] != nil
+    }
+    for (name, value) in variables.sorted(by: { $0.key < $1.key }) where !name.isEmpty {
+      entries.append(Array((name + "=" + value).utf8))
+    }
+  }
+
+  private static func sentence(_ error: EnvironmentError) -> String {
+    switch error {
+    case .tooManyKeys(let count, let maximum):
+      "the environment has \(count) variables; the policy allows \(maximum) (env_policy.max_keys)"
+    case .tooManyBytes(let count, let maximum):
+      "the environment has \(count) bytes; the policy allows \(maximum) (env_policy.max_bytes)"
+    case .badPattern(let field, let item, let cause):
+      "the policy's env_policy.\(field)[\(item)] is not a pattern: \(cause)"
+    }
+  }
+}

@@ -1,0 +1,153 @@
+import AgentshClient
+import AgentshWire
+import CLinux
+import LinuxSystem
+
+/// The launcher, stopped before the command: it has its filter and waits for the byte 0x01 on its socket.
+///
+struct LaunchedProcess: ~Copyable {
+  let pid: Int32
+  let pidfd: FileDescriptor
+  /// Our end of the pair; 0x01 on it lets the launcher go on.
+  let socket: FileDescriptor
+  /// The launcher's seccomp listener.
+  let listener: FileDescriptor
+  let log: LaunchLog
+
+  /// Ends the launcher; the command does not run.
+  func abandon() {
+    sendSignal(pidfd.number, SIGKILL)
+    _ = waitForExit(pid)
+  }
+}
+
+/// What the launcher is started with.
+struct LaunchRequest {
+  /// How long the launcher may take to hand its listener over.
+  static let limitMilliseconds = 30_000
+  /// Absolute path of our own `agentsh-launch`.
+  let program: String
+  /// The command with its arguments; argv[0] first.
+  let command: [[UInt8]]
+  var environment: LaunchEnvironment
+  let descriptors: InheritedDescriptors
+
+  /// Spawns the launcher and waits for its listener. Throws when there is none; nobody is left running then.
+  func start() throws(CommandFailure) -> LaunchedProcess {
+    let log = try LaunchLog()
+    let ours: FileDescriptor
+    let theirs: FileDescriptor
+    do throws(SystemCallError) {
+      let pair = try UnixSocket.packetPair()
+      ours = FileDescriptor(owning: pair.0)
+      theirs = FileDescriptor(owning: pair.1)
+    } catch { throw CommandFailure(code: ExitStatus.notWrapped, "\(error)") }
+    let child = try spawn(socket: theirs.number, log: log)
+    let pidfd = FileDescriptor(owning: child.pidfd)
+    closeDescriptor(theirs.release())
+    guard let listener = receiveListener(from: ours.number, pidfd: pidfd.number) else {
+      sendSignal(pidfd.number, SIGKILL)
+      throw log.failure(status: waitForExit(child.pid))
+    }
+    return LaunchedProcess(
+      pid: child.pid, pidfd: pidfd, socket: ours, listener: FileDescriptor(owning: listener), log: log)
+  }
+
+  private func spawn(
+    socket: Int32, log: borrowing LaunchLog
+  ) throws(CommandFailure) -> (pid: Int32, pidfd: Int32) {
+    let layout = DescriptorLayout(kept: descriptors.kept)
+    var environment = environment
+    environment.set([
+      "AGENTSH_NOTIFY_SOCK_FD": String(layout.socket), "AGENTSH_WRAPPER_LOG_FD": String(layout.log),
+    ])
+    if !descriptors.kept.isEmpty {
+      environment.set(["AGENTSH_KEEP_FDS": descriptors.kept.map { String($0) }.joined(separator: ",")])
+    }
+    let arguments = CStringTable([Array("agentsh-launch".utf8), Array("--".utf8)] + command)
+    let variables = CStringTable(environment.entries)
+    let path = CStringTable([program])
+    let table = layout.table(socket: socket, log: log.number)
+    var pidfd: Int32 = -1
+    var stage: Int32 = 0
+    // SAFETY: tables and descriptors outlive the call, which copies nothing and keeps nothing.
+    let pid = unsafe table.withUnsafeBufferPointer { table in
+      var request = unsafe clinux_spawn()
+      unsafe request.path = unsafe UnsafePointer(path.pointer.pointee)
+      unsafe request.argv = unsafe arguments.pointer
+      unsafe request.envp = unsafe variables.pointer
+      unsafe request.fds = table.baseAddress
+      unsafe request.fd_count = Int32(table.count)
+      // As exec would: nohup's SIGHUP stays ignored.
+      unsafe request.keep_ignored = UInt.max
+      return unsafe clinux_spawn(&request, &pidfd, &stage)
+    }
+    guard pid > 0 else {
+      throw CommandFailure(
+        code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(Int32(-pid)))")
+    }
+    return (Int32(pid), pidfd)
+  }
+
+  /// The listener that comes with the byte 0x00; nil when the launcher ended, said something else or was too slow.
+  private func receiveListener(from socket: Int32, pidfd: Int32) -> Int32? {
+    let deadline = monotonicClock() + UInt64(Self.limitMilliseconds) * 1_000_000
+    while true {
+      let now = monotonicClock()
+      guard now < deadline else { return nil }
+      let ready = poll(
+        [(socket, Int16(POLLIN)), (pidfd, Int16(POLLIN))], milliseconds: Int((deadline - now) / 1_000_000) + 1
+      )
+      // What was sent before the end is still there to be read.
+      if ready[0] & Int16(POLLIN) != 0 { return receive(from: socket) }
+      if ready[0] != 0 || ready[1] != 0 { return nil }
+    }
+  }
+
+  private func receive(from socket: Int32) -> Int32? {
+    var byte: [UInt8] = [0xFF]
+    var descriptors: [Int32] = [-1]
+    var count: Int32 = 0
+    var truncated: Int32 = 0
+    // SAFETY: all live across the call; one byte and one descriptor are what there is room for.
+    let length = unsafe byte.withUnsafeMutableBytes { byte in
+      unsafe descriptors.withUnsafeMutableBufferPointer { descriptors in
+        unsafe clinux_receive_fds(
+          socket, byte.baseAddress, 1, descriptors.baseAddress, 1, &count, &truncated)
+      }
+    }
+    guard length == 1, byte == [0], count == 1, truncated == 0 else {
+      if count == 1 { closeDescriptor(descriptors[0]) }
+      return nil
+    }
+    return descriptors[0]
+  }
+}
+
+/// Where each descriptor is in the launcher: 0 to 2 and kept ones at their own numbers, ours in the gaps.
+struct DescriptorLayout: Equatable {
+  let kept: [Int32]
+  let socket: Int32
+  let log: Int32
+
+  init(kept: [Int32]) {
+    self.kept = kept
+    var free = Int32(3)
+    func next() -> Int32 {
+      while kept.contains(free) { free += 1 }
+      defer { free += 1 }
+      return free
+    }
+    socket = next()
+    log = next()
+  }
+
+  /// Ours by their numbers in the child; -1 leaves one closed.
+  func table(socket: Int32, log: Int32) -> [Int32] {
+    var table = [Int32](repeating: -1, count: Int(max(kept.max() ?? 0, self.log, self.socket)) + 1)
+    for number in [0, 1, 2] + kept { table[Int(number)] = number }
+    table[Int(self.socket)] = socket
+    table[Int(self.log)] = log
+    return table
+  }
+}

@@ -1,0 +1,117 @@
+import AgentshAPI
+import AgentshClient
+import AgentshWire
+import CLinux
+import LinuxSystem
+
+/// `agentsh wrap`, from the command line to the running agent.
+struct Wrap {
+  let options: WrapCommand
+  let context: ProcessContext
+
+  /// Ends as the supervisor or, under a daemon of another uid, with the agent's exit code. Throws when the command never ran.
+  func run() throws(CommandFailure) -> Int32 {
+    try Confinement.refuse(context)
+    let lookup = CommandLookup(searchPath: context.value(of: "PATH"), directory: context.directory)
+    let program = try lookup.resolve(options.command[0])
+    let descriptors = try InheritedDescriptors(
+      asked: options.keepFD, makeFlags: context.value(of: "MAKEFLAGS"))
+    let workspace = options.root.map(context.absolute) ?? context.directory
+    let wanted = try options.policy.request(workspace: workspace, context)
+    let stage = try prepare(wanted)
+    do throws(CommandFailure) { return try start(program, stage, descriptors) } catch {
+      stage.session.discard()
+      throw error
+    }
+  }
+
+  /// What is there before anything is started.
+  private struct Stage {
+    let daemon: Daemon
+    let launcher: String
+    let supervisor: String
+    let session: WrapSession
+  }
+
+  private func prepare(_ wanted: CreateSessionRequest) throws(CommandFailure) -> Stage {
+    do throws(ClientError) {
+      let daemon = try context.daemon()
+      let launcher = try daemon.programs.path(of: "agentsh-launch")
+      let supervisor = try daemon.programs.path(of: "agentsh-supervisor")
+      let client = try daemon.connect(options.daemon.options(context, config: options.config, start: true))
+      let session = try WrapSession(existing: options.session, wanted, client)
+      return Stage(daemon: daemon, launcher: launcher, supervisor: supervisor, session: session)
+    } catch {
+      if case .notReachable = error { try Confinement.refuse(context, always: true) }
+      throw CommandFailure(error, code: ExitStatus.notWrapped)
+    }
+  }
+
+  private func start(
+    _ program: String, _ stage: Stage, _ descriptors: InheritedDescriptors
+  ) throws(CommandFailure) -> Int32 {
+    let session = stage.session
+    let response = try session.initialize(program, options, uid: stage.daemon.account.uid)
+    let handOver = try ListenerHandOver(response, daemon: session.client.peer)
+    // Orphans of the agent come to this process, the later supervisor, not to init. `prctl(2)`.
+    let subreaper = rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
+    guard subreaper >= 0 else {
+      throw CommandFailure(code: ExitStatus.notWrapped, "prctl: \(errnoText(Int32(-subreaper)))")
+    }
+    let request = LaunchRequest(
+      program: stage.launcher, command: commandBytes(program),
+      environment: try session.environment(response, context.environment), descriptors: descriptors)
+    let launched = try request.start()
+    for sentence in (response.degraded ?? []) + launched.log.degraded {
+      Output.note("agentsh: not enforced: \(sentence)")
+    }
+    if response.supervise == true {
+      let message = HandoffMessage.supervise(pid: launched.pid, token: handOver.token)
+      let channel: FileDescriptor
+      do throws(CommandFailure) {
+        channel = try handOver.give(message, listener: launched.listener.number)
+      } catch {
+        launched.abandon()
+        throw error
+      }
+      throw Supervising(program: stage.supervisor, quiet: options.quiet).become(launched, channel: channel)
+    }
+    let message = HandoffMessage.current(pid: launched.pid, token: handOver.token)
+    do throws(CommandFailure) { _ = try handOver.give(message, listener: launched.listener.number) } catch {
+      launched.abandon()
+      throw error
+    }
+    return accompany(launched, session, stage.daemon)
+  }
+
+  /// The daemon has the supervisor: we are the agent's parent and nothing more.
+  private func accompany(
+    _ launched: consuming LaunchedProcess, _ session: WrapSession, _ daemon: Daemon
+  ) -> Int32 {
+    // No thread of NIO's may take the signals that we wait for.
+    session.client.close()
+    let parent = PlainParent(pid: launched.pid, pidfd: launched.pidfd.number)
+    guard PlainParent.letGo(launched.socket.number) else {
+      launched.abandon()
+      Output.note("agentsh: the launcher ended before the command")
+      return ExitStatus.notWrapped
+    }
+    // The supervisor has its own copy; with ours open the tree would wait for answers after that one's end.
+    closeDescriptor(launched.listener.release())
+    closeDescriptor(launched.socket.release())
+    let code = parent.wait()
+    if code == ExitStatus.denied || code == ExitStatus.notFound, let reason = launched.log.lastFailure {
+      Output.note("agentsh: \(reason)")
+    }
+    if !options.quiet {
+      DenialSummary(daemon: daemon, socket: session.client.socket, session: session.id).print()
+    }
+    return code
+  }
+
+  /// argv as the person typed it, bytes and all, with the program's absolute path first.
+  private func commandBytes(_ program: String) -> [[UInt8]] {
+    let typed = context.arguments.suffix(options.command.count)
+    return [Array(program.utf8)] + typed.dropFirst()
+  }
+}
