@@ -152,6 +152,17 @@ package final class EventStore: Sendable {
     } catch { throw .query(cause: "\(error)") }
   }
 
+  /// The highest number stored of a stream; 0 when there is none. Blocks.
+  package func lastNumber(of stream: UInt64) throws(AuditError) -> UInt64 {
+    do {
+      let number = try pool.read {
+        try Int64.fetchOne(
+          $0, sql: "SELECT max(number) FROM events WHERE stream = ?", arguments: [Int64(bitPattern: stream)])
+      }
+      return UInt64(clamping: number ?? 0)
+    } catch { throw .query(cause: "\(error)") }
+  }
+
   /// The position of the newest event; 0 when there is none.
   package func lastPosition() async throws(AuditError) -> Int64 {
     do {

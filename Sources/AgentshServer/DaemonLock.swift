@@ -22,19 +22,21 @@ struct DaemonLock: ~Copyable {
   /// Takes the lock without waiting, and writes our pid into the file. The lock goes with the last descriptor, so a
   /// crash leaves none behind.
   init(_ path: String) throws(Failure) {
-    let opened = openAt(
-      AT_FDCWD, PathText(path), flags: O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode: 0o600)
-    guard opened >= 0 else { throw .failed(path: path, SystemCallError("open", Int32(-opened))) }
-    let file = FileDescriptor(owning: Int32(opened))
-    // LOCK_EX | LOCK_NB
-    let locked = retryingInterrupt { rawCall(Int(SYS_flock), Int(file.number), 2 | 4) }
-    guard locked == 0 else {
-      if locked == -Int(EAGAIN) { throw .held(path: path, pid: Self.owner(path)) }
-      throw .failed(path: path, SystemCallError("flock", Int32(-locked)))
-    }
-    self.file = file
-    _ = truncateDescriptor(file.number, length: 0)
-    do throws(SystemCallError) { try writeAll("\(currentProcess())\n", to: file.number) } catch {
+    file = FileDescriptor(owning: try Self.lock(path))
+  }
+
+  private static func lock(_ path: String) throws(Failure) -> Int32 {
+    do throws(SystemCallError) {
+      let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+      let file = FileDescriptor(
+        owning: Int32(try check("open", openAt(AT_FDCWD, PathText(path), flags: flags, mode: 0o600))))
+      // LOCK_EX | LOCK_NB
+      try check("flock", retryingInterrupt { rawCall(Int(SYS_flock), Int(file.number), 2 | 4) })
+      try check("ftruncate", truncateDescriptor(file.number, length: 0))
+      try writeAll("\(currentProcess())\n", to: file.number)
+      return file.release()
+    } catch {
+      if error.call == "flock", error.errno == EAGAIN { throw .held(path: path, pid: owner(path)) }
       throw .failed(path: path, error)
     }
   }

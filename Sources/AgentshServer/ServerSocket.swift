@@ -34,18 +34,18 @@ enum ServerSocket {
 
   /// SO_PEERCRED: who connected, as the kernel wrote it down then. `unix(7)`
   static func peer(of socket: Int32) throws(SystemCallError) -> Caller {
-    var words: (Int32, UInt32, UInt32) = (0, 0, 0)
-    var length = UInt32(12)
-    // SAFETY: struct ucred is three 32-bit numbers: pid, uid, gid. Both live across the call.
-    let result = unsafe withUnsafeMutablePointer(to: &words) { words in
+    var credentials = clinux_ucred()
+    var length = UInt32(MemoryLayout<clinux_ucred>.size)
+    // SAFETY: both live across the call, which writes at most `length` bytes.
+    let result = unsafe withUnsafeMutablePointer(to: &credentials) { credentials in
       unsafe withUnsafeMutablePointer(to: &length) { length in
         rawCall(
-          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_PEERCRED), Int(bitPattern: words),
+          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_PEERCRED), Int(bitPattern: credentials),
           Int(bitPattern: length))
       }
     }
     try check("getsockopt", result)
-    return Caller(uid: words.1, gid: words.2, pid: words.0)
+    return Caller(uid: credentials.uid, gid: credentials.gid, pid: credentials.pid)
   }
 
   /// A pidfd of who connected: SO_PEERPIDFD (77, since Linux 6.5), else `pidfd_open(2)` of the pid. Throws ESRCH when
@@ -99,7 +99,7 @@ enum ServerSocket {
         retryingInterrupt {
           rawCall(
             Int(SYS_sendto), Int(socket), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done,
-            Int(MSG_NOSIGNAL.rawValue))
+            Int(MSG_NOSIGNAL))
         }
       }
       done += try check("send", count)

@@ -68,21 +68,8 @@ package struct RecordConversion: Sendable {
   }
 
   private func rule(_ record: EventRecord) -> (name: String, message: String?) {
-    if record.rule < 0 {
-      return (Decision.Default(rawValue: record.rule).map { $0.name.description } ?? "unknown", nil)
-    }
-    guard let list = RuleList(rawValue: record.list) else { return ("unknown", nil) }
-    let index = Int(record.rule)
-    let found: (String, String)? =
-      switch list {
-      case .file: rules.fileRules.at(index).map { ($0.name, $0.message) }
-      case .command: rules.commandRules.at(index).map { ($0.name, $0.message) }
-      case .network: rules.networkRules.at(index).map { ($0.name, $0.message) }
-      case .unixSocket: rules.unixSocketRules.at(index).map { ($0.name, $0.message) }
-      case .signal: rules.signalRules.at(index).map { ($0.name, $0.message) }
-      }
-    guard let (name, message) = found else { return ("unknown", nil) }
-    return (name, message.isEmpty ? nil : message)
+    let message = RuleList(rawValue: record.list).map { rules.message(list: $0, rule: record.rule) } ?? ""
+    return (rules.ruleName(list: record.list, rule: record.rule), message.isEmpty ? nil : message)
   }
 
   private static func prefix(_ kind: EventRecord.Kind) -> String {
@@ -130,8 +117,4 @@ package struct RecordConversion: Sendable {
     let host = remote[..<colon]
     return host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : String(host)
   }
-}
-
-extension Array {
-  fileprivate func at(_ index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }
