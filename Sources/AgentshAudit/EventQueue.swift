@@ -22,14 +22,17 @@ package final class EventQueue: Sendable {
   private let done = FutexWord()
   private let store: EventStore
   private let stream: UInt64
+  private let onStored: @Sendable () -> Void
   private let onFailure: @Sendable (AuditError) -> Void
 
   /// `stream`: a random number of this life of the daemon. `onFailure` hears once of each row of failures.
   package init(
-    store: EventStore, stream: UInt64, onFailure: @escaping @Sendable (AuditError) -> Void
+    store: EventStore, stream: UInt64, onStored: @escaping @Sendable () -> Void = {},
+    onFailure: @escaping @Sendable (AuditError) -> Void
   ) throws(SystemCallError) {
     self.store = store
     self.stream = stream
+    self.onStored = onStored
     self.onFailure = onFailure
     try NamedThread.start("audit") { self.run() }
   }
@@ -75,6 +78,7 @@ package final class EventQueue: Sendable {
           state.waiting.removeFirst(batch.count)
           state.lastError = nil
         }
+        onStored()
       } catch {
         failed(error)
         changed.wait(while: seen, milliseconds: Self.retryMilliseconds)

@@ -147,7 +147,7 @@ package final class EventStore: Sendable {
     let (sql, values) = query.sql
     do {
       return try await pool.read { db in
-        try Row.fetchAll(db, sql: sql, arguments: values).map { StoredEvent(position: $0[0], json: $0[1]) }
+        try Row.fetchAll(db, sql: sql, arguments: values).map { StoredEvent(position: $0[0], type: $0[1], json: $0[2]) }
       }
     } catch { throw .query(cause: "\(error)") }
   }

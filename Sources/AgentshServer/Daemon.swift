@@ -20,6 +20,8 @@ struct Services: Sendable {
   let feed: EventFeed
   let logger: Logger
   let onDemand: Bool
+  /// Of our own account.
+  let home: String
   /// Nanoseconds since 1970.
   let startedAt: UInt64
 

@@ -2,7 +2,7 @@ import CLinux
 import LinuxSystem
 
 /// Held by the one daemon of a runtime directory for as long as it lives. `flock(2)`
-struct DaemonLock: ~Copyable {
+final class DaemonLock: Sendable {
   private let file: FileDescriptor
 
   enum Failure: Error, CustomStringConvertible {

@@ -68,6 +68,6 @@ struct HandoffSocket: ~Copyable {
 
   /// What a daemon before us left. Ours to remove: whoever holds the daemon's lock is alone.
   static func removeAll(below parent: String) {
-    for name in directoryEntries(parent) { remove(parent + "/" + name, parent + "/" + name + "/notify.sock") }
+    for name in directoryNames(parent) { remove(parent + "/" + name, parent + "/" + name + "/notify.sock") }
   }
 }

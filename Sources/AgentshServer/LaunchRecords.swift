@@ -34,7 +34,7 @@ struct LaunchRecords: Sendable {
   func load() -> (records: [LaunchRecord], problems: [String]) {
     var records: [LaunchRecord] = []
     var problems: [String] = []
-    for name in directoryEntries(directory) where name.hasSuffix(".launch") {
+    for name in directoryNames(directory) where name.hasSuffix(".launch") {
       let path = directory + "/" + name
       switch readAll(path, limit: Self.sizeLimit) {
       case .failure(let error): problems.append("\(path): \(error)")

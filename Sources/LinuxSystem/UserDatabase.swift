@@ -9,6 +9,14 @@ package struct UserEntry: Sendable, Equatable {
   package let home: String
   /// All groups, the primary one among them.
   package let groups: [UInt32]
+
+  package init(uid: UInt32, gid: UInt32, name: String, home: String, groups: [UInt32]) {
+    self.uid = uid
+    self.gid = gid
+    self.name = name
+    self.home = home
+    self.groups = groups
+  }
 }
 
 /// The account of a uid; nil when there is none. Asks NSS (files, directory services), so it may block: never in a
