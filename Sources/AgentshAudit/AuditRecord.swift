@@ -22,10 +22,18 @@ package struct AuditRecord: Sendable {
 package struct StoredEvent: Sendable, Equatable {
   /// Position in the store, rising in the order of arrival; never used twice.
   package let position: Int64
+  package let type: String
   package let json: String
 
-  package init(position: Int64, json: String) {
+  /// The event's id, which its JSON begins with.
+  package var id: String {
+    let rest = json.utf8.dropFirst(#"{"id":""#.utf8.count)
+    return String(decoding: rest.prefix { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
+  }
+
+  package init(position: Int64, type: String, json: String) {
     self.position = position
+    self.type = type
     self.json = json
   }
 }

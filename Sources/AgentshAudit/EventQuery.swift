@@ -10,7 +10,8 @@ package struct EventQuery: Sendable, Equatable {
   /// nil: everybody's, for an administrator.
   package var owner: UInt32?
   package var sessionID: String?
-  package var type: String?
+  /// Any of these; empty: all.
+  package var types: [String] = []
   /// What the policy said, or what came of it: either may be this word.
   package var decision: String?
   /// A name and everything below it; with `*`, `?` or `[`, a pattern over the whole path in which `*` also takes `/`.
@@ -38,7 +39,11 @@ extension EventQuery {
     }
     if let owner { add("owner = ?", Int64(owner)) }
     if let sessionID { add("session = \(Self.name)", sessionID) }
-    if let type { add("type = \(Self.name)", type) }
+    if !types.isEmpty {
+      let marks = types.map { _ in "?" }.joined(separator: ", ")
+      conditions.append("type IN (SELECT id FROM names WHERE text IN (\(marks)))")
+      values += types
+    }
     if let decision { add("(decision = ? OR effective = ?)", decision, decision) }
     if let path { addPath(path, add) }
     if let since { add("time >= ?", Int64(clamping: since)) }
@@ -47,7 +52,7 @@ extension EventQuery {
     let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
     let direction = order == .ascending ? "ASC" : "DESC"
     values.append(min(max(limit, 0), Self.limitMaximum))
-    let text = "SELECT position, json FROM events\(filter) ORDER BY position \(direction) LIMIT ?"
+    let text = "SELECT position, (SELECT text FROM names WHERE id = type), json FROM events\(filter) ORDER BY position \(direction) LIMIT ?"
     return (text, StatementArguments(values))
   }
 

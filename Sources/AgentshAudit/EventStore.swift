@@ -147,8 +147,19 @@ package final class EventStore: Sendable {
     let (sql, values) = query.sql
     do {
       return try await pool.read { db in
-        try Row.fetchAll(db, sql: sql, arguments: values).map { StoredEvent(position: $0[0], json: $0[1]) }
+        try Row.fetchAll(db, sql: sql, arguments: values).map { StoredEvent(position: $0[0], type: $0[1], json: $0[2]) }
       }
+    } catch { throw .query(cause: "\(error)") }
+  }
+
+  /// The highest number stored of a stream; 0 when there is none. Blocks.
+  package func lastNumber(of stream: UInt64) throws(AuditError) -> UInt64 {
+    do {
+      let number = try pool.read {
+        try Int64.fetchOne(
+          $0, sql: "SELECT max(number) FROM events WHERE stream = ?", arguments: [Int64(bitPattern: stream)])
+      }
+      return UInt64(clamping: number ?? 0)
     } catch { throw .query(cause: "\(error)") }
   }
 

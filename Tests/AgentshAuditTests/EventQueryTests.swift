@@ -33,7 +33,8 @@ import Testing
 
   @Test func `session, type and decision`() async throws {
     #expect(try await positions { $0.sessionID = "s2" } == [4])
-    #expect(try await positions { $0.type = "execve" } == [2])
+    #expect(try await positions { $0.types = ["execve"] } == [2])
+    #expect(try await positions { $0.types = ["execve", "file_open", "x"] } == [1, 2, 3, 4, 6])
     #expect(try await positions { $0.decision = "deny" } == [3])
     #expect(try await positions { $0.decision = "audit" } == [6])
   }

@@ -1,0 +1,65 @@
+import CLinux
+import LinuxSystem
+
+/// Held by the one daemon of a runtime directory for as long as it lives. `flock(2)`
+final class DaemonLock: Sendable {
+  private let file: FileDescriptor
+
+  enum Failure: Error, CustomStringConvertible {
+    /// Another daemon has it.
+    case held(path: String, pid: String)
+    case failed(path: String, SystemCallError)
+
+    var description: String {
+      switch self {
+      case .held(let path, let pid):
+        "another agentshd runs already (pid \(pid.isEmpty ? "unknown" : pid) holds \(path)); stop it with: agentsh server stop"
+      case .failed(let path, let error): "\(path): \(error)"
+      }
+    }
+  }
+
+  /// Takes the lock without waiting, and writes our pid into the file. The lock goes with the last descriptor, so a
+  /// crash leaves none behind.
+  init(_ path: String) throws(Failure) {
+    file = FileDescriptor(owning: try Self.lock(path))
+  }
+
+  private static func lock(_ path: String) throws(Failure) -> Int32 {
+    do throws(SystemCallError) {
+      let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+      let file = FileDescriptor(
+        owning: Int32(try check("open", openAt(AT_FDCWD, PathText(path), flags: flags, mode: 0o600))))
+      // LOCK_EX | LOCK_NB
+      try check("flock", retryingInterrupt { rawCall(Int(SYS_flock), Int(file.number), 2 | 4) })
+      try check("ftruncate", truncateDescriptor(file.number, length: 0))
+      try writeAll("\(currentProcess())\n", to: file.number)
+      return file.release()
+    } catch {
+      if error.call == "flock", error.errno == EAGAIN { throw .held(path: path, pid: owner(path)) }
+      throw .failed(path: path, error)
+    }
+  }
+
+  private static func owner(_ path: String) -> String {
+    guard case .success(let bytes) = readAll(path, limit: 64) else { return "" }
+    let digits = bytes.prefix { (0x30...0x39).contains($0) }
+    return String(decoding: digits, as: UTF8.self)
+  }
+}
+
+/// `write(2)` until all is written.
+func writeAll(_ text: String, to file: Int32) throws(SystemCallError) { try writeAll(Array(text.utf8), to: file) }
+
+func writeAll(_ bytes: [UInt8], to file: Int32) throws(SystemCallError) {
+  var done = 0
+  while done < bytes.count {
+    // SAFETY: the range lies inside the array.
+    let count = unsafe bytes.withUnsafeBytes { buffer in
+      retryingInterrupt {
+        rawCall(Int(SYS_write), Int(file), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done)
+      }
+    }
+    done += try check("write", count)
+  }
+}

@@ -1,0 +1,92 @@
+import AgentshSession
+import AgentshWire
+import CLinux
+import LinuxSystem
+import Synchronization
+
+/// One start of a program, with the descriptors that belong to it.
+final class Launch: Sendable {
+  let id: LaunchID
+  let session: LiveSession
+  let welcome: Welcome
+  let conversion: RecordConversion
+
+  private struct State {
+    var supervisor: SharedDescriptor?
+    var target: SharedDescriptor?
+    var channel: SharedDescriptor?
+    /// Counts connections: a thread that served an older one leaves the launch to the newer.
+    var generation = 0
+    var isSpawned = false
+    var isReleased = false
+  }
+  private let state = Mutex(State())
+  /// Held while a frame is written, so that frames do not mix.
+  private let writing = Mutex(())
+
+  init(id: LaunchID, session: LiveSession, welcome: Welcome) {
+    self.id = id
+    self.session = session
+    self.welcome = welcome
+    conversion = RecordConversion(sessionID: session.details.id, rules: welcome.policy)
+  }
+
+  /// pidfds of the supervisor and of the program's first process. `spawned`: the supervisor is our child.
+  func setProcesses(supervisor: SharedDescriptor?, target: SharedDescriptor?, spawned: Bool) {
+    state.withLock { state in
+      state.supervisor = supervisor
+      state.target = target
+      state.isSpawned = spawned
+    }
+  }
+
+  var supervisor: SharedDescriptor? { state.withLock { $0.supervisor } }
+  var target: SharedDescriptor? { state.withLock { $0.target } }
+  var isSpawned: Bool { state.withLock { $0.isSpawned } }
+  var generation: Int { state.withLock { $0.generation } }
+  var isReleased: Bool { state.withLock { $0.isReleased } }
+
+  /// The launch is over. True the first time.
+  func release() -> Bool {
+    state.withLock { state in
+      defer { state.isReleased = true }
+      return !state.isReleased
+    }
+  }
+
+  /// A new connection. An older one is shut, so that its thread comes back from reading. Returns the generation.
+  func attach(_ channel: SharedDescriptor) -> Int {
+    let (generation, old) = state.withLock { state in
+      state.generation += 1
+      let old = state.channel
+      state.channel = channel
+      return (state.generation, old)
+    }
+    // SHUT_RDWR
+    if let old { rawCall(Int(SYS_shutdown), Int(old.number), 2) }
+    return generation
+  }
+
+  /// False when a newer connection has taken over.
+  func detach(_ generation: Int) -> Bool {
+    state.withLock { state in
+      guard state.generation == generation else { return false }
+      state.channel = nil
+      return true
+    }
+  }
+
+  func isCurrent(_ generation: Int) -> Bool { state.withLock { $0.generation == generation && !$0.isReleased } }
+
+  /// Writes a frame; blocks at most as long as the socket allows. Throws EPIPE without a connection.
+  func send(_ frame: [UInt8]) throws(SystemCallError) {
+    guard let channel = state.withLock({ $0.channel }) else { throw SystemCallError("send", EPIPE) }
+    let failure: SystemCallError? = writing.withLock { _ in
+      do throws(SystemCallError) {
+        try ServerSocket.write(frame, to: channel.number)
+        return nil
+      } catch { return error }
+    }
+    if let failure { throw failure }
+  }
+}

@@ -1,0 +1,180 @@
+import AgentshAudit
+import AgentshSession
+import AgentshWire
+import CLinux
+import LinuxSystem
+import Logging
+
+extension LaunchDirector {
+  /// How long a supervisor whose connection broke is waited for before it counts as dead or away.
+  static let deathMilliseconds = 300
+
+  /// Serves a new supervisor: welcome, ready within its time, events until the end. Returns when the launch is over or
+  /// another connection has taken it over.
+  func serve(_ launch: Launch, _ socket: SharedDescriptor, onReady: @escaping @Sendable () -> Void) {
+    let generation = launch.attach(socket)
+    do throws(SystemCallError) { try launch.send(frame(.welcome, launch.welcome)) } catch {
+      close(launch, generation, "the policy cannot be sent: \(error)")
+      return
+    }
+    run(launch, socket, generation, awaitsReady: true, onReady: onReady)
+  }
+
+  /// The frames of one connection. Anything that is not due ends it (OpenSSH's monitor table).
+  func run(
+    _ launch: Launch, _ socket: SharedDescriptor, _ generation: Int, awaitsReady: Bool,
+    onReady: @Sendable () -> Void
+  ) {
+    var reader = FrameReader(socket)
+    var awaitsReady = awaitsReady
+    let deadline = monotonicClock() + Self.readySeconds * 1_000_000_000
+    do throws(ChannelEnd) {
+      while true {
+        let (kind, payload) = try next(&reader, awaitsReady ? deadline : nil)
+        switch kind {
+        case .ready where awaitsReady:
+          let ready: Ready = try decode(payload)
+          perform(launch.session.apply(.ready(degraded: ready.degraded), to: launch.id), launch)
+          awaitsReady = false
+          onReady()
+        case .events where !awaitsReady: try store(try decode(payload), launch)
+        case .finished where !awaitsReady:
+          let finished: Finished = try decode(payload)
+          guard launch.detach(generation) else { return }
+          perform(launch.session.apply(.finished(finished), to: launch.id), launch)
+          return reap(launch)
+        case .failed:
+          let reason: String = try decode(payload)
+          guard launch.detach(generation) else { return }
+          perform(launch.session.apply(.failed(reason: reason), to: launch.id), launch)
+          return reap(launch)
+        default: throw ChannelEnd("bad frame: \(kind) is not due")
+        }
+      }
+    } catch { close(launch, generation, error.cause) }
+  }
+
+  private func next(
+    _ reader: inout FrameReader, _ deadline: UInt64?
+  ) throws(ChannelEnd) -> (FrameKind, [UInt8]) {
+    do throws(FrameReader.Failure) { return try reader.next(deadline: deadline) } catch {
+      throw ChannelEnd("\(error)")
+    }
+  }
+
+  private func decode<T: WireCodable>(_ payload: [UInt8]) throws(ChannelEnd) -> T {
+    do throws(WireError) {
+      var reader = WireReader(payload)
+      let value = try reader.value(T.self)
+      try reader.finish()
+      return value
+    } catch { throw ChannelEnd("bad frame: \(error)") }
+  }
+
+  // MARK: events
+
+  /// Into the store, then `stored`. While the store refuses, nothing more is read: the supervisor keeps its events,
+  /// and in the end holds up the calls that would make more.
+  private func store(_ batch: EventBatch, _ launch: Launch) throws(ChannelEnd) {
+    guard !batch.records.isEmpty else { return }
+    let (last, overflow) = batch.first.addingReportingOverflow(UInt64(batch.records.count - 1))
+    guard batch.first > 0, !overflow, last <= UInt64(Int64.max) else { throw ChannelEnd("bad frame: event numbers") }
+    let records = auditRecords(batch, launch)
+    var isFirstTry = true
+    while true {
+      do throws(AuditError) {
+        try services.store.append(records)
+        break
+      } catch {
+        if isFirstTry { services.logger.error("session \(launch.session.details.id): \(error); trying again") }
+        isFirstTry = false
+        if launch.isReleased { throw ChannelEnd("the session ended while events could not be stored") }
+        _ = waitForAny([], milliseconds: EventQueue.retryMilliseconds)
+      }
+    }
+    services.feed.wake()
+    do throws(SystemCallError) { try launch.send(frame(.stored, last)) } catch {
+      throw ChannelEnd("the supervisor does not read: \(error)")
+    }
+  }
+
+  func auditRecords(_ batch: EventBatch, _ launch: Launch) -> [AuditRecord] {
+    batch.records.enumerated().map { index, record in
+      AuditRecord(
+        stream: launch.id.number, number: batch.first + UInt64(index), owner: launch.session.details.ownerUID,
+        event: launch.conversion.event(record))
+    }
+  }
+
+  // MARK: the end of a connection
+
+  private func close(_ launch: Launch, _ generation: Int, _ cause: String) {
+    guard launch.detach(generation) else { return }
+    if let supervisor = launch.supervisor,
+      waitForAny([supervisor.number], milliseconds: Self.deathMilliseconds).isEmpty
+    {
+      perform(launch.session.apply(.channelClosed(cause: cause), to: launch.id), launch)
+      if launch.isReleased, launch.isSpawned { sendSignal(supervisor.number, SIGKILL) }
+      watch(launch, generation)
+    } else {
+      bury(launch)
+    }
+  }
+
+  /// Until the supervisor is back on another connection, or dead. It decides on alone meanwhile.
+  func watch(_ launch: Launch, _ generation: Int) {
+    guard let supervisor = launch.supervisor else { return bury(launch) }
+    while launch.isCurrent(generation) {
+      if !waitForAny([supervisor.number], milliseconds: 1000).isEmpty {
+        if launch.isCurrent(generation) { bury(launch) }
+        return
+      }
+    }
+    if launch.isReleased { reap(launch) }
+  }
+
+  /// The supervisor is dead: what it left on disk is taken, and nobody goes on without it.
+  func bury(_ launch: Launch) {
+    perform(launch.session.apply(.supervisorDied, to: launch.id), launch)
+    takeSpool(launch)
+    reap(launch)
+  }
+
+  /// Takes our own child's status, so that it does not stay behind; blocks until it has ended. `waitid(2)`, P_PIDFD
+  private func reap(_ launch: Launch) {
+    guard launch.isSpawned, let supervisor = launch.supervisor else { return }
+    _ = waitForAny([supervisor.number], milliseconds: -1)
+    // WEXITED
+    _ = rawCall(Int(SYS_waitid), 3, Int(supervisor.number), 0, 4, 0)
+  }
+
+  /// Events that the dead supervisor had not brought yet. The same format as on the channel, and trusted as little.
+  private func takeSpool(_ launch: Launch) {
+    let path = launch.welcome.spoolPath
+    let limit = Int(clamping: launch.welcome.spoolLimit) + FrameHeader.payloadLimit
+    guard case .success(let bytes) = readAll(path, limit: limit) else { return }
+    var at = 0
+    while at + FrameHeader.size < bytes.count,
+      let header = try? FrameHeader(Array(bytes[at..<(at + FrameHeader.size)])), header.kind == .events
+    {
+      let start = at + FrameHeader.size
+      guard start + header.length <= bytes.count,
+        let batch: EventBatch = try? decode(Array(bytes[start..<(start + header.length)])), batch.first > 0
+      else { break }
+      do throws(AuditError) { try services.store.append(auditRecords(batch, launch)) } catch {
+        // The file stays for the person who looks.
+        services.logger.error("session \(launch.session.details.id): \(path) is kept: \(error)")
+        return
+      }
+      at = start + header.length
+    }
+    services.feed.wake()
+    _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0)
+  }
+}
+
+/// Why a connection is over.
+private struct ChannelEnd: Error {
+  let cause: String
+  init(_ cause: String) { self.cause = cause }
+}

@@ -1,0 +1,93 @@
+import AgentshAPI
+import AgentshSession
+import AgentshWire
+import CLinux
+import LinuxSystem
+import Logging
+import Synchronization
+
+/// Carries out what sessions ask for: announces launches, takes listeners, serves supervisors' channels, and ends what
+/// nobody watches any more. Each launch has one thread; nothing here runs in a task.
+final class LaunchDirector: Sendable {
+  /// Launches of one user that were announced and not handed over yet.
+  static let announcedLimit = 64
+  /// From welcome to ready.
+  static let readySeconds: UInt64 = 30
+  /// For one write to a supervisor.
+  static let sendSeconds = 5
+
+  let services: Services
+  private let launches = Mutex<[LaunchID: Launch]>([:])
+
+  init(_ services: Services) { self.services = services }
+
+  var all: [Launch] { launches.withLock { Array($0.values) } }
+  func launch(_ id: LaunchID) -> Launch? { launches.withLock { $0[id] } }
+  func add(_ launch: Launch) { launches.withLock { $0[launch.id] = launch } }
+
+  /// Whether a program runs, or is about to.
+  var isBusy: Bool { launches.withLock { !$0.isEmpty } }
+
+  // MARK: carrying out
+
+  func perform(_ actions: [SessionState.Action], _ launch: Launch) {
+    for action in actions {
+      switch action {
+      case .record(let fact): record(fact, launch)
+      case .kill(let target): kill(launch, target)
+      case .end(let reason): end(launch, reason)
+      case .release: release(launch)
+      }
+    }
+  }
+
+  private func record(_ fact: SessionState.Fact, _ launch: Launch) {
+    let details = launch.session.details
+    services.record(services.lifecycle.fact(fact, details.id), owner: details.ownerUID)
+    services.logger.info("session \(details.id): \(fact)")
+  }
+
+  /// The tree first: while its listener is open, what it asks for is answered or waits, and nothing gets through.
+  private func kill(_ launch: Launch, _ target: Int32) {
+    if let pidfd = launch.target, !pidfd.processHasEnded { killTree(target, pidfd: pidfd.number) }
+    if let supervisor = launch.supervisor { sendSignal(supervisor.number, SIGKILL) }
+  }
+
+  private func end(_ launch: Launch, _ reason: String) {
+    do throws(SystemCallError) { try launch.send(frame(.end, reason)) } catch {
+      services.logger.warning("session \(launch.session.details.id): the supervisor cannot be told to end: \(error)")
+    }
+  }
+
+  private func release(_ launch: Launch) {
+    guard launch.release() else { return }
+    services.records.remove(launch.id)
+    launches.withLock { _ = $0.removeValue(forKey: launch.id) }
+  }
+
+  // MARK: ending
+
+  /// Ends every launch of a session: asked, then after `seconds` by force. True when nothing is left.
+  func destroy(_ session: LiveSession, seconds: Int = 5) async -> Bool {
+    for (id, actions) in session.destroy() {
+      guard let launch = launch(id) else { continue }
+      _ = try? await onThread("end") {
+        self.perform(actions, launch)
+        return .success(())
+      }
+    }
+    for _ in 0..<(seconds * 20) {
+      if session.launches.isEmpty { return true }
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+    for (id, _) in session.launches {
+      guard let launch = launch(id) else { continue }
+      services.logger.warning("session \(session.details.id): the supervisor did not end, it is killed")
+      _ = try? await onThread("kill") {
+        self.perform(session.apply(.failed(reason: "the supervisor did not end the session"), to: id), launch)
+        return .success(())
+      }
+    }
+    return session.launches.isEmpty
+  }
+}

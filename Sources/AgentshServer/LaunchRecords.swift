@@ -1,0 +1,54 @@
+import AgentshSession
+import AgentshWire
+import CLinux
+import LinuxSystem
+
+/// The records of running launches in the state directory: one file each, 0600, named after the launch.
+struct LaunchRecords: Sendable {
+  let directory: String
+
+  /// Nothing larger is read back: a policy with a lot of rules, and room.
+  static let sizeLimit = 1 << 25
+
+  /// On disk when it returns. `fsync(2)`, `rename(2)`
+  func save(_ record: LaunchRecord) throws(SystemCallError) {
+    var writer = WireWriter()
+    writer.value(record)
+    let path = file(record.id)
+    let temporary = path + ".new"
+    _ = unlinkAt(AT_FDCWD, PathText(temporary), flags: 0)
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+    let opened = try check("open", openAt(AT_FDCWD, PathText(temporary), flags: flags, mode: 0o600))
+    let file = FileDescriptor(owning: Int32(opened))
+    try writeAll(writer.bytes, to: file.number)
+    try check("fsync", rawCall(Int(SYS_fsync), Int(file.number)))
+    try check("rename", renameAt2(AT_FDCWD, PathText(temporary), AT_FDCWD, PathText(path), flags: 0))
+    let parent = try check("open", openAt(AT_FDCWD, PathText(directory), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    let held = FileDescriptor(owning: Int32(parent))
+    try check("fsync", rawCall(Int(SYS_fsync), Int(held.number)))
+  }
+
+  func remove(_ id: LaunchID) { _ = unlinkAt(AT_FDCWD, PathText(file(id)), flags: 0) }
+
+  /// What an earlier daemon left; what cannot be read is named, not guessed at.
+  func load() -> (records: [LaunchRecord], problems: [String]) {
+    var records: [LaunchRecord] = []
+    var problems: [String] = []
+    for name in directoryNames(directory) where name.hasSuffix(".launch") {
+      let path = directory + "/" + name
+      switch readAll(path, limit: Self.sizeLimit) {
+      case .failure(let error): problems.append("\(path): \(error)")
+      case .success(let bytes):
+        do throws(WireError) {
+          var reader = WireReader(bytes)
+          let record = try reader.value(LaunchRecord.self)
+          try reader.finish()
+          records.append(record)
+        } catch { problems.append("\(path): \(error)") }
+      }
+    }
+    return (records, problems)
+  }
+
+  private func file(_ id: LaunchID) -> String { "\(directory)/\(id).launch" }
+}

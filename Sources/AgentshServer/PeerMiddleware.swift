@@ -1,0 +1,97 @@
+import AgentshAPI
+import AgentshSession
+import Hummingbird
+import LinuxSystem
+import Logging
+import Synchronization
+
+/// Before every route: who calls, and whether from inside a session. After it: errors as bodies.
+struct PeerMiddleware: RouterMiddleware {
+  let director: LaunchDirector
+  let activity: Activity
+
+  @concurrent func handle(
+    _ request: Request, context: PeerContext, next: @concurrent (Request, PeerContext) async throws -> Response
+  ) async throws -> Response {
+    activity.enter()
+    defer { activity.leave() }
+    do {
+      var context = context
+      let caller = try await context.readCaller()
+      guard caller.pid > 0 else {
+        throw SessionError.forbidden("you are in another pid namespace: agentsh cannot tell who you are")
+      }
+      if director.isInside(caller.pid) {
+        throw SessionError(
+          .forbidden, .insideSession, "a process inside a session may not use the API",
+          hint: "run it outside, or ask the person who started the session")
+      }
+      context.caller = caller
+      return try await next(request, context)
+    } catch let error as SessionError {
+      return response(error.status.rawValue, error.body)
+    } catch let error as HTTPError {
+      return response(Int(error.status.code), Self.body(error))
+    } catch {
+      director.services.logger.error("\(request.method) \(request.uri.path): \(error)")
+      return response(500, ErrorBody(error: "internal error", code: .failed))
+    }
+  }
+
+  private static func body(_ error: HTTPError) -> ErrorBody {
+    switch error.status {
+    case .notFound: ErrorBody(error: "no such resource", code: .notFound)
+    case .contentTooLarge: ErrorBody(error: "the body is over \(PeerContext.bodyLimit) bytes", code: .badRequest)
+    default: ErrorBody(error: error.body ?? error.status.reasonPhrase, code: .badRequest)
+    }
+  }
+}
+
+extension LaunchDirector {
+  /// Whether a process belongs to a session: a supervisor, something below a supervisor or a recorded launcher, or
+  /// (when its parents are gone) something under a filter that we are not under. DECISIONS 30.
+  func isInside(_ pid: Int32) -> Bool {
+    var roots: Set<Int32> = []
+    for launch in all {
+      switch launch.session.launches[launch.id] {
+      case .starting(let supervisor, let target), .running(let supervisor, let target),
+        .detached(let supervisor, let target):
+        roots.formUnion([supervisor, target])
+      case .announced, nil: continue
+      }
+    }
+    if roots.isEmpty { return false }
+    let chain = ProcessFacts.ancestry(of: pid)
+    if !roots.isDisjoint(with: chain) { return true }
+    // A live chain up to init has been seen whole: what is below a launcher would have shown it, unless orphaned.
+    guard let facts = ProcessFacts(pid: pid), facts.noNewPrivileges else { return false }
+    return facts.filters > ownFilters
+  }
+}
+
+/// Filters that the daemon itself is under (a container's, systemd's).
+private let ownFilters = ProcessFacts(pid: currentProcess())?.filters ?? 0
+
+/// Whether somebody uses the daemon: requests under way, and when the last one ended.
+final class Activity: Sendable {
+  private struct State {
+    var running = 0
+    var last: UInt64
+  }
+  private let state: Mutex<State>
+
+  init() { state = Mutex(State(last: monotonicClock())) }
+
+  func enter() { state.withLock { $0.running += 1 } }
+  func leave() {
+    state.withLock { state in
+      state.running -= 1
+      state.last = monotonicClock()
+    }
+  }
+
+  /// Seconds without any request; 0 while one is under way.
+  var idleSeconds: UInt64 {
+    state.withLock { $0.running > 0 ? 0 : (monotonicClock() - $0.last) / 1_000_000_000 }
+  }
+}

@@ -1,0 +1,97 @@
+import CLinux
+import LinuxSystem
+
+/// What /proc says of a process. `proc(5)`
+struct ProcessFacts: Sendable, Equatable {
+  let pid: Int32
+  let parent: Int32
+  /// Clock ticks since boot.
+  let start: UInt64
+  /// Real uid.
+  let uid: UInt32
+  let noNewPrivileges: Bool
+  let filters: Int
+
+  /// nil when there is no such process, or /proc says less than it should.
+  init?(pid: Int32) {
+    guard let (parent, start) = Self.stat(pid),
+      case .success(let bytes) = readAll("/proc/\(pid)/status", limit: 1 << 16)
+    else { return nil }
+    var fields: [Substring: Substring] = [:]
+    let text = String(decoding: bytes, as: UTF8.self)
+    for line in text.split(separator: "\n") {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
+    }
+    guard let ids = fields["Uid"]?.split(separator: "\t"), let first = ids.first, let uid = UInt32(first) else {
+      return nil
+    }
+    self.pid = pid
+    self.parent = parent
+    self.start = start
+    self.uid = uid
+    noNewPrivileges = fields["NoNewPrivs"] == "1"
+    // Since Linux 5.9; without it nothing is claimed.
+    filters = fields["Seccomp_filters"].flatMap { Int($0) } ?? 0
+  }
+
+  /// Parent and start time. The name in parentheses may hold anything, so fields count from the last parenthesis.
+  static func stat(_ pid: Int32) -> (parent: Int32, start: UInt64)? {
+    guard case .success(let bytes) = readAll("/proc/\(pid)/stat", limit: 1 << 13),
+      let close = bytes.lastIndex(of: UInt8(ascii: ")"))
+    else { return nil }
+    let words = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
+    guard words.count > 19, let parent = Int32(String(decoding: words[1], as: UTF8.self)),
+      let start = UInt64(String(decoding: words[19], as: UTF8.self))
+    else { return nil }
+    return (parent, start)
+  }
+
+  /// Of every process there is: pid and parent.
+  static func parents() -> [(pid: Int32, parent: Int32)] {
+    directoryNames("/proc").compactMap { name in
+      guard let pid = Int32(name), let (parent, _) = stat(pid) else { return nil }
+      return (pid, parent)
+    }
+  }
+
+  /// The pids at and above `pid`, itself first, as far as they can be seen.
+  static func ancestry(of pid: Int32) -> [Int32] {
+    var chain: [Int32] = []
+    var current = pid
+    while current > 0, chain.count < 4096, !chain.contains(current) {
+      chain.append(current)
+      guard let (parent, _) = stat(current) else { break }
+      current = parent
+    }
+    return chain
+  }
+
+  /// A random text that changes with each boot; empty when it cannot be read.
+  static var bootID: String {
+    guard case .success(let bytes) = readAll("/proc/sys/kernel/random/boot_id", limit: 128) else { return "" }
+    return String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
+  }
+}
+
+/// Kills a process and everything below it that can be found; blocks shortly. The descriptor proves that the pid is
+/// still the process we mean.
+func killTree(_ pid: Int32, pidfd: Int32) {
+  // New children may appear while we look, so again until a look finds nobody.
+  for _ in 0..<20 {
+    var family: Set<Int32> = [pid]
+    let all = ProcessFacts.parents()
+    var grew = true
+    while grew {
+      let more = all.filter { family.contains($0.parent) && !family.contains($0.pid) }
+      grew = !more.isEmpty
+      family.formUnion(more.map(\.pid))
+    }
+    family.remove(pid)
+    // Children first: they are found through their parent.
+    for member in family { sendSignal(toPid: member, SIGKILL) }
+    if family.isEmpty { break }
+    _ = waitForAny([], milliseconds: 10)
+  }
+  sendSignal(pidfd, SIGKILL)
+}

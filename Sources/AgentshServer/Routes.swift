@@ -1,0 +1,143 @@
+import AgentshAPI
+import AgentshAudit
+import AgentshConfig
+import AgentshEvent
+import AgentshSession
+import Hummingbird
+import LinuxSystem
+import NIOCore
+
+/// The API. `Route.all` has the same list, and `openapi.yaml` describes it; a test holds the three together.
+struct Routes: Sendable {
+  let services: Services
+  let director: LaunchDirector
+  let policies: PolicyChoice
+  let activity: Activity
+
+  init(services: Services, director: LaunchDirector, activity: Activity) {
+    self.services = services
+    self.director = director
+    self.activity = activity
+    policies = PolicyChoice(
+      config: services.config, locations: services.locations, floor: Self.floor(services))
+  }
+
+  /// What nobody inside a session touches, whatever the policy (DECISIONS 8).
+  private static func floor(_ services: Services) -> [String] {
+    let locations = services.locations
+    var paths = [locations.runtimeDirectory, locations.stateDirectory, locations.configFile]
+    paths += locations.policyDirectories + services.programs.floor
+    if let directory = services.config.policyDirectory { paths.append(directory) }
+    for file in [services.config.database, services.config.eventLog].compactMap({ $0 }) {
+      paths += [file, file + "-wal", file + "-shm", file + "-journal"]
+    }
+    return paths
+  }
+
+  func router() -> Router<PeerContext> {
+    let router = Router(context: PeerContext.self)
+    router.add(middleware: PeerMiddleware(director: director, activity: activity))
+    router.get("/health") { request, context in try health(request, context) }
+    router.get("/ready") { _, _ in try ready() }
+    let api = router.group("/api/v1")
+    api.post("/sessions") { request, context in try await createSession(request, context) }
+    api.get("/sessions") { _, context in try listSessions(context) }
+    api.get("/sessions/:id") { _, context in try getSession(context) }
+    api.delete("/sessions/:id") { _, context in try await deleteSession(context) }
+    api.post("/sessions/:id/wrap-init") { request, context in try await wrapInit(request, context) }
+    api.get("/sessions/:id/history") { request, context in try await history(request, context) }
+    api.get("/sessions/:id/events") { _, context in try await stream(context) }
+    api.get("/events/search") { request, context in try await search(request, context) }
+    api.post("/policy/test") { request, context in try await testPolicy(request, context) }
+    api.get("/policies") { _, context in try await listPolicies(context) }
+    return router
+  }
+
+  // MARK: health
+
+  private func health(_ request: Request, _ context: PeerContext) throws -> Response {
+    guard request.headers[.accept]?.contains("application/json") == true else { return response(text: "ok\n") }
+    let caller = try context.sender
+    return response(
+      200,
+      HealthStatus(
+        version: AgentshVersion.text, pid: currentProcess(), uid: currentUser(),
+        startedAt: rfc3339(services.startedAt), sessions: services.registry.list(for: caller).count,
+        onDemand: services.onDemand))
+  }
+
+  private func ready() throws -> Response {
+    if let failure = services.events.failure {
+      throw SessionError(.unavailable, .failed, "\(failure)", hint: "free some space, or look at the log")
+    }
+    return response(text: "ready\n")
+  }
+
+  // MARK: sessions
+
+  private func createSession(_ request: Request, _ context: PeerContext) async throws -> Response {
+    let caller = try context.sender
+    let wanted = try await decode(CreateSessionRequest.self, request)
+    let session = try await SessionMaker(services: services, policies: policies).make(wanted, caller)
+    return response(201, session.view)
+  }
+
+  private func listSessions(_ context: PeerContext) throws -> Response {
+    response(200, services.registry.list(for: try context.sender).map(\.view))
+  }
+
+  private func getSession(_ context: PeerContext) throws -> Response { response(200, try session(context).view) }
+
+  private func deleteSession(_ context: PeerContext) async throws -> Response {
+    let session = try session(context)
+    let details = session.details
+    guard await director.destroy(session) else {
+      throw SessionError.failed("the session's programs could not be ended")
+    }
+    // Two may ask at once; one of them records it.
+    if services.registry.remove(details.id) {
+      services.record(services.lifecycle.destroyed(details.id), owner: details.ownerUID)
+    }
+    services.feed.wake()
+    return Response(status: .noContent)
+  }
+
+  func session(_ context: PeerContext) throws -> LiveSession {
+    try services.registry.session(try id(context), for: try context.sender)
+  }
+
+  func id(_ context: PeerContext) throws -> String {
+    guard let id = context.parameters.get("id"), isSessionID(id) else { throw SessionError.notFound }
+    return id
+  }
+
+  // MARK: wrap-init
+
+  private func wrapInit(_ request: Request, _ context: PeerContext) async throws -> Response {
+    let caller = try context.sender
+    let session = try session(context)
+    let wanted = try await decode(WrapInitRequest.self, request)
+    let pidfd = try await context.callerPidfd(caller)
+    let answer = try await WrapInit(services: services, director: director)
+      .answer(wanted, session, caller, pidfd)
+    return response(200, answer)
+  }
+
+  // MARK: policies
+
+  private func testPolicy(_ request: Request, _ context: PeerContext) async throws -> Response {
+    let caller = try context.sender
+    let wanted = try await decode(PolicyTestRequest.self, request)
+    let test = PolicyTest(services: services, policies: policies)
+    return response(200, try await test.answer(wanted, caller))
+  }
+
+  private func listPolicies(_ context: PeerContext) async throws -> Response {
+    let caller = try context.sender
+    let policies = policies
+    let list = try await onThread("policies") { () -> Result<PolicyList, SessionError> in
+      .success(policies.list(sampleContext(caller)))
+    }
+    return response(200, list)
+  }
+}

@@ -1,0 +1,85 @@
+import AgentshAPI
+import AgentshAudit
+import AgentshConfig
+import AgentshSession
+import LinuxSystem
+
+/// Makes sessions: looks at the workspace with the caller's rights, loads the policy with ours.
+struct SessionMaker: Sendable {
+  let services: Services
+  let policies: PolicyChoice
+
+  func make(_ wanted: CreateSessionRequest, _ caller: Caller) async throws(SessionError) -> LiveSession {
+    let id = try Self.id(wanted)
+    if let profile = wanted.profile, !profile.isEmpty { throw .badRequest("profile is not supported") }
+    if let home = wanted.home, !home.isEmpty {
+      throw .badRequest("home is not taken from the request: it is the one in the user database")
+    }
+    if let failure = services.events.failure {
+      throw SessionError(.unavailable, .failed, "events cannot be stored: \(failure)")
+    }
+    let user = try await user(caller)
+    let roots = services.config.workspaceRoots
+    // A thread of its own each: the first is left with the caller's rights to files.
+    let workspace = try await onThread("workspace") { () -> Result<Workspace, SessionError> in
+      Result { () throws(SessionError) in try Workspace.examine(wanted, user: user, roots: roots) }
+    }
+    let policyContext = PolicyContext(
+      workspace: workspace.path, home: workspace.home, projectRoot: workspace.projectRoot,
+      gitRoot: workspace.gitRoot, variables: services.config.variables, realPaths: wanted.realPaths ?? false)
+    let policies = policies
+    let chosen = try await onThread("policy") { () -> Result<PolicyChoice.Chosen, SessionError> in
+      Result { () throws(SessionError) in try policies.choose(wanted, caller: caller, context: policyContext) }
+    }
+    let details = SessionDetails(
+      id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
+      policyName: chosen.name, rules: chosen.rules, realPaths: wanted.realPaths ?? false)
+    return try add(LiveSession(details), chosen)
+  }
+
+  private func add(_ session: LiveSession, _ chosen: PolicyChoice.Chosen) throws(SessionError) -> LiveSession {
+    let details = session.details
+    try services.registry.add(session)
+    do throws(AuditError) {
+      try services.events.record(
+        services.lifecycle.created(
+          details.id, policy: details.policyName, workspace: details.workspace.path,
+          projectRoot: details.workspace.projectRoot, gitRoot: details.workspace.gitRoot, warnings: chosen.warnings),
+        owner: details.ownerUID)
+    } catch {
+      // What cannot be recorded does not start.
+      _ = services.registry.remove(details.id)
+      throw SessionError(.unavailable, .failed, "the session cannot be recorded: \(error)")
+    }
+    return session
+  }
+
+  private static func id(_ wanted: CreateSessionRequest) throws(SessionError) -> String {
+    guard let id = wanted.id, !id.isEmpty else { return "session-\(randomUUID())" }
+    guard isSessionID(id) else {
+      throw .badRequest("\"\(id)\" is no session id", hint: "a letter or digit, then at most 127 of letters, digits, _ and -")
+    }
+    return id
+  }
+
+  /// The caller's account. One that the user database lacks (a bare container) has a home of its own only when it is
+  /// our own account: then ours holds.
+  private func user(_ caller: Caller) async throws(SessionError) -> UserEntry {
+    let found = try await onThread("account") { () -> Result<UserEntry?, SessionError> in
+      Result { () throws(SessionError) in
+        do throws(SystemCallError) { return try userEntry(uid: caller.uid) } catch {
+          throw .failed("the user database cannot be asked: \(error)")
+        }
+      }
+    }
+    if let found { return found }
+    let home = caller.uid == currentUser() ? services.home : "/nonexistent"
+    return UserEntry(uid: caller.uid, gid: caller.gid, name: "", home: home, groups: [caller.gid])
+  }
+}
+
+extension Result where Failure == SessionError {
+  init(_ body: () throws(SessionError) -> Success) {
+    do throws(SessionError) { self = .success(try body()) } catch { self = .failure(error) }
+  }
+}

@@ -1,0 +1,141 @@
+import AgentshAPI
+import AgentshAudit
+import AgentshConfig
+import AgentshPolicy
+import AgentshSession
+import AgentshWire
+import LinuxSystem
+
+/// `POST /sessions/{id}/wrap-init`: checks what is to be started, and prepares its hand-off. WRAP-PROTOCOL, section 1.
+struct WrapInit: Sendable {
+  let services: Services
+  let director: LaunchDirector
+
+  func answer(
+    _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller, _ pidfd: SharedDescriptor
+  ) async throws(SessionError) -> WrapInitResponse {
+    try check(wanted, session, caller)
+    try checkMechanism()
+    let details = session.details
+    let degraded = wanted.allowDegraded ?? false
+    // The client can become the supervisor where it has the rights that the supervisor needs.
+    let supervise = (wanted.supervise ?? false) && details.ownerUID == currentUser()
+    let services = services
+    let director = director
+    let plan = launchPlan(for: details.rules, ownerUID: details.ownerUID, allowDegraded: degraded)
+    guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
+    let announcement = try await onThread("wrap-init") { () -> Result<Announcement, SessionError> in
+      Result { () throws(SessionError) in
+        try Self.checkCommand(wanted, session)
+        return try director.announce(session, caller: caller, pidfd: pidfd, supervise: supervise)
+      }
+    }
+    services.record(
+      services.lifecycle.wrapInit(
+        details.id, pid: caller.pid, command: wanted.agentCommand, arguments: wanted.agentArgs,
+        socket: announcement.socket, wrapper: services.programs.launcher), owner: details.ownerUID)
+    return response(announcement, planText, details.rules.environment)
+  }
+
+  private func check(
+    _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller
+  ) throws(SessionError) {
+    if let claimed = wanted.callerUID {
+      guard claimed >= 0 else { throw .badRequest("caller_uid is negative") }
+      // 0 is also what an old client says that does not know.
+      guard claimed == 0 || claimed == Int64(caller.uid) else {
+        throw .forbidden("caller_uid \(claimed) contradicts the kernel, which says \(caller.uid)")
+      }
+    }
+    // An administrator sees others' sessions and ends them; programs run in them as their owner alone.
+    guard caller.uid == session.details.ownerUID else {
+      throw .forbidden("only uid \(session.details.ownerUID) may start programs in this session")
+    }
+    guard ["", "agent", "shim"].contains(wanted.mode ?? "") else {
+      throw .badRequest("mode is \"agent\" or \"shim\"")
+    }
+    guard wanted.agentCommand.hasPrefix("/") else {
+      throw .badRequest("agent_command is not an absolute path: \"\(wanted.agentCommand)\"")
+    }
+    for text in [wanted.agentCommand] + wanted.agentArgs where text.utf8.contains(0) {
+      throw .badRequest("an argument has a NUL in it")
+    }
+    for program in [services.programs.launcher, services.programs.supervisor] where !Programs.isProgram(program) {
+      throw SessionError(
+        .unavailable, .mechanism, "\(program) is missing", hint: "install agentsh completely, or build it again")
+    }
+  }
+
+  /// The one mechanism that nothing works without; the launcher finds out about the others where they are needed.
+  private func checkMechanism() throws(SessionError) {
+    guard case .success(let bytes) = readAll("/proc/sys/kernel/seccomp/actions_avail", limit: 4096) else {
+      throw SessionError(
+        .unavailable, .mechanism, "seccomp cannot be had: /proc/sys/kernel/seccomp/actions_avail cannot be read",
+        hint: "the kernel needs CONFIG_SECCOMP_FILTER and /proc must be mounted")
+    }
+    let words = String(decoding: bytes, as: UTF8.self).split { $0 == " " || $0 == "\n" }
+    guard words.contains("user_notif") else {
+      throw SessionError(
+        .unavailable, .mechanism, "the kernel has no seccomp user notification", hint: "Linux 5.0 or newer is needed")
+    }
+  }
+
+  /// The command itself, before anything is started. The supervisor decides again when it is executed.
+  private static func checkCommand(
+    _ wanted: WrapInitRequest, _ session: LiveSession
+  ) throws(SessionError) {
+    let policy: CompiledPolicy
+    do throws(PolicyError) { policy = try CompiledPolicy(session.details.rules) } catch {
+      throw .failed("the policy does not compile: \(error)")
+    }
+    let called = Array(wanted.agentCommand.utf8)
+    let decision = decideCommand(
+      policy, called: called, canonical: canonicalFile(wanted.agentCommand), arguments: wanted.agentArgs)
+    if decision.permits { return }
+    let message = policy.message(decision)
+    throw SessionError(
+      .forbidden, .commandDenied,
+      "the policy \(session.details.policyName) denies \(wanted.agentCommand): rule \(policy.ruleName(decision))"
+        + (message.isEmpty ? "" : ": \(message)"))
+  }
+
+  private func response(
+    _ announcement: Announcement, _ plan: String, _ environment: EnvironmentRules
+  ) -> WrapInitResponse {
+    var answer = WrapInitResponse()
+    answer.safeToBypassShellShim = true
+    answer.wrapperBinary = services.programs.launcher
+    answer.stubBinary = ""
+    answer.seccompConfig = #"{"plan":"environment"}"#
+    answer.notifySocket = announcement.socket
+    answer.wrapperEnv = [LaunchPlan.variable: plan]
+    answer.envInject = environment.inject
+    answer.envPolicy = EnvironmentPolicy(
+      allow: environment.allow, deny: environment.deny, maxBytes: environment.maxBytes, maxKeys: environment.maxKeys)
+    answer.handoffToken = hex(announcement.token)
+    answer.supervise = announcement.supervise
+    return answer
+  }
+}
+
+/// What the policy says of a command that agentsh itself is to start.
+func decideCommand(
+  _ policy: CompiledPolicy, called: [UInt8], canonical: [UInt8], arguments: [String]
+) -> Decision {
+  var decider = FileDecider(policy)
+  let request = CommandRequest(
+    canonical: canonical, called: called, calledNameCounts: true,
+    arguments: Array(arguments.joined(separator: " ").utf8), depth: 0)
+  return decider.decideCommand(request)
+}
+
+/// The name of the file behind a path, all links followed; the path itself where it cannot be opened.
+func canonicalFile(_ path: String) -> [UInt8] {
+  let opened = openAt(-100, PathText(path), flags: 0o10000000 | 0o2000000)
+  guard opened >= 0 else { return Array(path.utf8) }
+  let file = FileDescriptor(owning: Int32(opened))
+  var target = PathText()
+  let length = readLinkAt(-100, PathText("/proc/self/fd/\(file.number)"), into: &target)
+  guard length > 0, !target.isTooLong else { return Array(path.utf8) }
+  return Array(target.bytes)
+}

@@ -1,0 +1,81 @@
+package import AgentshEvent
+
+/// Events that the daemon makes itself: what became of sessions and their supervisors.
+package struct LifecycleEvents: Sendable {
+  private let clock: @Sendable () -> UInt64
+
+  /// `clock`: nanoseconds since 1970.
+  package init(clock: @escaping @Sendable () -> UInt64) { self.clock = clock }
+
+  private func event(
+    _ type: String, _ session: String, _ fields: [(key: String, value: EventValue)] = []
+  ) -> Event {
+    var event = Event(id: randomUUID(), timestamp: clock(), type: type, sessionID: session)
+    event.fields = fields
+    return event
+  }
+
+  package func created(
+    _ session: String, policy: String, workspace: String, projectRoot: String?, gitRoot: String?, warnings: [String]
+  ) -> Event {
+    var fields: [(key: String, value: EventValue)] = []
+    if let gitRoot { fields.append(("git_root", .text(gitRoot))) }
+    fields.append(("policy", .text(policy)))
+    if let projectRoot { fields.append(("project_root", .text(projectRoot))) }
+    if !warnings.isEmpty { fields.append(("warnings", .list(warnings))) }
+    fields.append(("workspace", .text(workspace)))
+    return event("session_created", session, fields)
+  }
+
+  package func wrapInit(
+    _ session: String, pid: Int32, command: String, arguments: [String], socket: String, wrapper: String
+  ) -> Event {
+    var result = event(
+      "wrap_init", session,
+      [
+        ("agent_args", .list(arguments)), ("agent_command", .text(command)), ("notify_socket", .text(socket)),
+        ("wrapper_binary", .text(wrapper)),
+      ])
+    result.pid = pid
+    return result
+  }
+
+  package func destroyed(_ session: String) -> Event { event("session_destroyed", session) }
+
+  /// A connection to the hand-off socket that was turned away.
+  package func handoffRefused(_ session: String, uid: UInt32, pid: Int32, cause: String) -> Event {
+    var result = event("handoff_refused", session, [("cause", .text(cause)), ("uid", .number(Int64(uid)))])
+    result.pid = pid
+    return result
+  }
+
+  package func fact(_ fact: SessionState.Fact, _ session: String) -> Event {
+    switch fact {
+    case .ready(let supervisor, let target, let degraded):
+      with(target, event("supervisor_ready", session, [
+        ("degraded", .list(degraded)), ("supervisor_pid", .number(Int64(supervisor))),
+      ]))
+    case .finished(let exitCode, let denied):
+      event("session_finished", session, [
+        ("denied", .number(Int64(clamping: denied))), ("exit_code", .number(Int64(exitCode))),
+      ])
+    case .lost(let supervisor, let target, let cause):
+      with(target, event("supervisor_lost", session, [
+        ("cause", .text(cause)), ("supervisor_pid", .number(Int64(supervisor))),
+      ]))
+    case .detached(let supervisor, let cause):
+      event("supervisor_detached", session, [
+        ("cause", .text(cause)), ("supervisor_pid", .number(Int64(supervisor))),
+      ])
+    case .reattached(let supervisor):
+      event("supervisor_reattached", session, [("supervisor_pid", .number(Int64(supervisor)))])
+    case .refused(let cause): event("supervisor_failed", session, [("cause", .text(cause))])
+    }
+  }
+
+  private func with(_ pid: Int32, _ event: Event) -> Event {
+    var event = event
+    event.pid = pid
+    return event
+  }
+}
