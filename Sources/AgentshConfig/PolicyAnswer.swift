@@ -14,10 +14,15 @@ package struct PolicyAnswer: Sendable, Equatable {
   /// The rules that were looked at, in order, and why each matched or not.
   package let trace: [PolicyStep]
 
-  /// Answers by the same compiled policy that the supervisor uses; the trace goes through the rules one by one.
+  /// Compiles `rules` and answers. Who asks often compiles once and takes the other initializer.
   package init(_ rules: PolicyRules, _ question: PolicyQuestion) throws(PolicyQuestionError) {
     let policy: CompiledPolicy
     do throws(PolicyError) { policy = try CompiledPolicy(rules) } catch { throw .policy(error) }
+    try self.init(policy, question)
+  }
+
+  /// Answers by the same compiled policy that the supervisor uses; the trace goes through the rules one by one.
+  package init(_ policy: CompiledPolicy, _ question: PolicyQuestion) throws(PolicyQuestionError) {
     var decided: Decision
     var remark = ""
     switch question.operation {
@@ -44,7 +49,7 @@ package struct PolicyAnswer: Sendable, Equatable {
     policyDecision = decided.verdict.word.description
     rule = policy.ruleName(decided)
     reason = [policy.message(decided), remark].filter { !$0.isEmpty }.joined(separator: "; ")
-    trace = try PolicyStep.trace(rules, question, decided)
+    trace = try PolicyStep.trace(policy.rules, question, decided)
   }
 
   /// For people: operation, subject, decision, rule and reason.

@@ -39,7 +39,8 @@ extension PolicyReader {
     var names: [String] = []
     var places: [Place] = []
     for (text, place) in node?.texts("commands", &problems) ?? [] {
-      var forms = [text]
+      // The program called [ is a name and no set that lacks its end.
+      var forms = [text == "[" ? "\\[" : text]
       if text.contains("/") || text.range(of: "${") != nil {
         guard let pattern = pathPattern(text, place, "commands", abstractNames: false) else { continue }
         forms = withSystemLinks(pattern)

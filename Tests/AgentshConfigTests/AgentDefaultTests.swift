@@ -10,7 +10,7 @@ private func agentDefault(_ context: PolicyContext = context) throws -> LoadedPo
 
 /// `op path -> verdict`, a line each; for exec the words after the first are arguments.
 private func check(_ table: String, _ context: PolicyContext = context) throws {
-  let rules = try agentDefault(context).rules
+  let policy = try CompiledPolicy(try agentDefault(context).rules)
   for line in table.split(separator: "\n") where !line.isEmpty {
     let halves = line.components(separatedBy: " -> ")
     let words = halves[0].split(separator: " ").map(String.init)
@@ -18,7 +18,7 @@ private func check(_ table: String, _ context: PolicyContext = context) throws {
     let path = isCommand ? words[1] : words.dropFirst().joined(separator: " ")
     let question = try PolicyQuestion(
       op: words[0], path: path, arguments: isCommand ? Array(words.dropFirst(2)) : [], context: context)
-    let answer = try PolicyAnswer(rules, question)
+    let answer = try PolicyAnswer(policy, question)
     #expect(answer.policyDecision == halves[1], "\(line) (\(answer.rule))")
   }
 }
