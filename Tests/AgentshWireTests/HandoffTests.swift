@@ -1,0 +1,74 @@
+import AgentshWire
+import Testing
+
+@Suite struct HandoffTests {
+  private let token = [UInt8](0x10..<0x20)
+
+  @Test func `each form has these bytes and comes back`() throws {
+    let forms: [(HandoffMessage, [UInt8])] = [
+      (.old, [0]),
+      (.current(pid: 0x1234, token: nil), [0xA7, 0x34, 0x12, 0, 0]),  // mark, pid
+      (.current(pid: 1, token: token), [0xA7, 1, 0, 0, 0] + token),  // mark, pid, token
+      (.supervise(pid: 2, token: token), [0xA8, 2, 0, 0, 0] + token),
+    ]
+    for (message, bytes) in forms {
+      #expect(message.bytes == bytes)
+      #expect(try HandoffMessage(bytes) == message)
+    }
+  }
+
+  @Test func `any one byte but ours is the old form`() throws {
+    for byte in UInt8.min...UInt8.max where byte != HandoffMessage.superviseMark {
+      #expect(try HandoffMessage([byte]) == .old)
+    }
+    #expect(throws: WireError.self) { try HandoffMessage([HandoffMessage.superviseMark]) }
+  }
+
+  @Test func `cut, too long, or with a pid that is none, it is refused`() {
+    let whole = HandoffMessage.supervise(pid: 2, token: token).bytes
+    for length in 0..<whole.count {
+      #expect(throws: WireError.self) { try HandoffMessage(Array(whole[..<length])) }
+    }
+    #expect(throws: WireError.self) { try HandoffMessage(whole + [0]) }
+    let current = HandoffMessage.current(pid: 2, token: token).bytes
+    for length in 6..<current.count {
+      #expect(throws: WireError.self) { try HandoffMessage(Array(current[..<length])) }
+    }
+    #expect(throws: WireError.self) { try HandoffMessage([0xA7, 0, 0, 0, 0]) }
+    #expect(throws: WireError.self) { try HandoffMessage([0xA7, 0xFF, 0xFF, 0xFF, 0xFF]) }
+    #expect(throws: WireError.self) { try HandoffMessage([1, 2]) }
+  }
+
+  @Test func `random bytes never crash`() {
+    var random = SplitMix(state: 3)
+    for _ in 0..<20_000 {
+      var bytes = (0..<Int.random(in: 0..<24, using: &random)).map { _ in
+        UInt8.random(in: .min ... .max, using: &random)
+      }
+      if !bytes.isEmpty, Bool.random(using: &random) {
+        bytes[0] = 0xA7 + UInt8.random(in: 0...1, using: &random)
+      }
+      _ = try? HandoffMessage(bytes)
+    }
+  }
+
+  @Test func `the supervisor's command line comes back as it went`() throws {
+    var arguments = SupervisorArguments(channel: 3, listener: 4, target: 500, pidfd: 6)
+    #expect(SupervisorArguments(parsing: Array(arguments.argv.dropFirst())) == arguments)
+    arguments.launchSocket = 7
+    arguments.tty = 8
+    arguments.quiet = true
+    #expect(SupervisorArguments(parsing: Array(arguments.argv.dropFirst())) == arguments)
+  }
+
+  @Test(arguments: [
+    [], ["--channel"], ["--channel", "3"], ["--bogus", "1"],
+    ["--channel", "-1", "--listener", "4", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6"],
+    ["--channel", "x", "--listener", "4", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "extra"],
+  ])
+  func `a command line of another shape is refused`(words: [String]) {
+    #expect(SupervisorArguments(parsing: words) == nil)
+  }
+}
