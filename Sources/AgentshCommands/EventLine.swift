@@ -58,6 +58,11 @@ enum EventLine {
     text + String(repeating: " ", count: max(0, width - text.count))
   }
 
+  /// As `printable`, with line breaks left in.
+  static func printableLines(_ text: String) -> String {
+    text.split(separator: "\n", omittingEmptySubsequences: false).map { printable(String($0)) }.joined(separator: "\n")
+  }
+
   /// The agent chose these names: nothing in them may steer a terminal or hide text.
   static func printable(_ text: String) -> String {
     var result = ""
