@@ -18,11 +18,13 @@ let common: [SwiftSetting] = [
 ]
 let strict: [SwiftSetting] = common + [.strictMemorySafety()]
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
-// ArgumentParser brings FoundationEssentials; what its static archive needs is autolinked only when everything is
+// ArgumentParser brings FoundationEssentials, Yams the whole; what its static archive needs is autolinked only when everything is
 // compiled for static linking, which would build the dependencies twice (programs and tests).
 let staticWithFoundation: [LinkerSetting] = [
   .unsafeFlags([
-    "-static-executable", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
+    "-static-executable", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation", "-l_FoundationICU",
+    "-lstdc++",
+    "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
   ])
 ]
 

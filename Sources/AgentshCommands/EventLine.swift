@@ -60,7 +60,8 @@ enum EventLine {
 
   /// As `printable`, with line breaks left in.
   static func printableLines(_ text: String) -> String {
-    text.split(separator: "\n", omittingEmptySubsequences: false).map { printable(String($0)) }.joined(separator: "\n")
+    text.split(separator: "\n", omittingEmptySubsequences: false).map { printable(String($0)) }.joined(
+      separator: "\n")
   }
 
   /// The agent chose these names: nothing in them may steer a terminal or hide text.

@@ -1,5 +1,6 @@
 import AgentshClient
 import AgentshConfig
+import CLinux
 import FoundationEssentials
 import LinuxSystem
 
@@ -30,7 +31,8 @@ struct LocalPolicies {
     let home = (try? Self.canonical(account.home)) ?? account.home
     let roots = ProjectRoots(workspace: workspace, home: home)
     policyContext = PolicyContext(
-      workspace: workspace, home: home, projectRoot: roots.project, gitRoot: roots.git, variables: config.variables)
+      workspace: workspace, home: home, projectRoot: roots.project, gitRoot: roots.git,
+      variables: config.variables)
   }
 
   /// Names that `--policy` takes, with the file of each; nil for what is built in. A name counts once, the first.

@@ -24,7 +24,9 @@ struct PolicyCommand: ParsableCommand {
 
     @Argument(help: "A policy's name, or a file.") var policy: String
     @Flag(help: "Keys that are not enforced yet are warnings.") var allowUnenforced = false
-    @Option(help: ArgumentHelp("The workspace that variables stand for. Default: the current directory.", valueName: "dir"))
+    @Option(
+      help: ArgumentHelp(
+        "The workspace that variables stand for. Default: the current directory.", valueName: "dir"))
     var root: String?
 
     func run() throws {
@@ -50,7 +52,8 @@ struct PolicyCommand: ParsableCommand {
     var op: String
 
     @Option(
-      help: ArgumentHelp("An absolute path, host:port, a command, or 'SIGTERM children'.", valueName: "object"))
+      help: ArgumentHelp(
+        "An absolute path, host:port, a command, or 'SIGTERM children'.", valueName: "object"))
     var path: String
 
     @Argument(parsing: .postTerminator, help: "For exec: the command's arguments, after --.")
@@ -68,17 +71,21 @@ struct PolicyCommand: ParsableCommand {
   struct Source: ParsableArguments {
     @Option(help: ArgumentHelp("A policy's name, or a file. Default: agent-default.", valueName: "name|file"))
     var policy: String?
-    @Option(help: ArgumentHelp("The workspace that variables stand for. Default: the current directory.", valueName: "dir"))
+    @Option(
+      help: ArgumentHelp(
+        "The workspace that variables stand for. Default: the current directory.", valueName: "dir"))
     var root: String?
     @Flag(help: "Take a policy with keys that are not enforced yet.") var allowUnenforced = false
 
     func answer(_ question: Question) throws -> PolicyAnswer {
       let context = try ProcessContext.current()
       let local = try LocalPolicies(context, root: root)
-      let named = policy.map { PolicyLibrary.isFileName($0) ? context.absolute($0) : $0 } ?? PolicyLibrary.defaultName
+      let named =
+        policy.map { PolicyLibrary.isFileName($0) ? context.absolute($0) : $0 } ?? PolicyLibrary.defaultName
       do {
         let loaded = try PolicyLibrary.load(
-          named, directories: local.directories, context: local.policyContext, allowUnenforced: allowUnenforced)
+          named, directories: local.directories, context: local.policyContext,
+          allowUnenforced: allowUnenforced)
         let asked = try PolicyQuestion(
           op: question.op, path: question.path, arguments: question.arguments, context: local.policyContext)
         return try PolicyAnswer(loaded.rules, asked)
@@ -94,7 +101,8 @@ struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "test",
       abstract: "What would be decided, without doing it.",
-      discussion: "With --session the daemon answers by that session's policy; otherwise nothing is asked of it.")
+      discussion:
+        "With --session the daemon answers by that session's policy; otherwise nothing is asked of it.")
 
     @OptionGroup var question: Question
     @OptionGroup var source: Source
@@ -104,7 +112,8 @@ struct PolicyCommand: ParsableCommand {
 
     func validate() throws {
       if session != nil, source.policy != nil || source.root != nil || source.allowUnenforced {
-        throw ValidationError("--session has its own policy: leave --policy, --root and --allow-unenforced out")
+        throw ValidationError(
+          "--session has its own policy: leave --policy, --root and --allow-unenforced out")
       }
     }
 
@@ -112,7 +121,8 @@ struct PolicyCommand: ParsableCommand {
       guard let session else {
         let answer = try source.answer(question)
         let response = PolicyTestResponse(
-          decision: answer.decision, policyDecision: answer.policyDecision, reason: answer.reason, rule: answer.rule)
+          decision: answer.decision, policyDecision: answer.policyDecision, reason: answer.reason,
+          rule: answer.rule)
         return json ? try Self.print(response) : Output.line(EventLine.printableLines(answer.text))
       }
       var request = PolicyTestRequest(operation: question.op, path: question.path)
@@ -150,7 +160,8 @@ struct PolicyCommand: ParsableCommand {
   }
 
   struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "The policies that have a name.")
+    static let configuration = CommandConfiguration(
+      commandName: "list", abstract: "The policies that have a name.")
     @Flag(help: "Print JSON.") var json = false
 
     func run() throws {
@@ -168,14 +179,16 @@ struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "show",
       abstract: "Print a policy's text.",
-      discussion: "To make one of your own: agentsh policy show agent-default > ~/.config/agentsh/policies/mine.yaml")
+      discussion:
+        "To make one of your own: agentsh policy show agent-default > ~/.config/agentsh/policies/mine.yaml")
     @Argument(help: "A policy's name, or a file.") var policy: String
 
     func run() throws {
       let context = try ProcessContext.current()
       let named = PolicyLibrary.isFileName(policy) ? context.absolute(policy) : policy
+      let directories = try LocalPolicies(context, root: "/").directories
       do throws(LoadFailure) {
-        Output.write(try PolicyLibrary.source(named, directories: LocalPolicies(context, root: "/").directories).bytes)
+        Output.write(try PolicyLibrary.source(named, directories: directories).bytes)
       } catch { throw CommandFailure("\(error)") }
     }
   }
@@ -184,7 +197,8 @@ struct PolicyCommand: ParsableCommand {
 /// Names that existing scripts use.
 struct DebugCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "debug", abstract: "Other names of commands, for existing scripts.", subcommands: [PolicyTest.self])
+    commandName: "debug", abstract: "Other names of commands, for existing scripts.",
+    subcommands: [PolicyTest.self])
 
   struct PolicyTest: ParsableCommand {
     static let configuration = CommandConfiguration(
