@@ -27,7 +27,8 @@ extension RegexParser {
     if scalar == "p" || scalar == "P" { return try propertyEscape(negated: scalar == "P") }
     guard let named = Self.perlClasses[Character(scalar.properties.lowercaseMapping)] else { return nil }
     index += 1
-    return scalar.properties.isUppercase ? named.complement : named
+    let folded = flags.ignoresCase ? named.ignoringCase : named
+    return scalar.properties.isUppercase ? folded.complement : folded
   }
 
   private static let perlClasses: [Character: ScalarSet] = [
@@ -74,8 +75,9 @@ extension RegexParser {
     case "0"..."7": return try octalEscape(first: scalar, start: start)
     case "8", "9": throw error("back-references are not supported", at: start)
     default:
-      let isWord = scalar.isASCII && (scalar.properties.isAlphabetic || scalar == "_")
-      if isWord && scalar != "_" { throw error("unknown escape \\\(scalar)", at: start) }
+      if !scalar.isASCII || scalar.properties.isAlphabetic {
+        throw error("unknown escape \\\(scalar)", at: start)
+      }
       return scalar
     }
   }

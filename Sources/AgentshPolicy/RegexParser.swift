@@ -64,11 +64,9 @@ struct RegexParser {
         nodes += quoted()
         if let last = nodes.popLast() { try nodes.append(repetition(of: last)) }
       } else if startsWith("(?"), try setFlags() {
-        continue
+        try refuseRepetition()
       } else {
-        let start = index
         let atom = try atom(depth: depth)
-        _ = start
         try nodes.append(repetition(of: atom))
       }
     }
@@ -109,7 +107,10 @@ struct RegexParser {
     switch scalar {
     case "(": return try group(depth: depth)
     case "[": return try .set(bracket())
-    case "*", "+", "?": throw error("nothing to repeat before \(scalar)")
+    case "*", "+", "?", "{":
+      try refuseRepetition()
+      index += 1
+      return literal(scalar)
     case ".":
       index += 1
       return .set(flags.dotMatchesNewline ? .all : ScalarSet([10...10]).complement)
@@ -197,6 +198,12 @@ struct RegexParser {
       throw error("repetition above \(Self.maximumRepeat)", at: start)
     }
     return result
+  }
+
+  /// Where there is nothing to repeat. RE2 repeats what stands before `(?i)`, which nobody means.
+  private mutating func refuseRepetition() throws(PatternError) {
+    let start = index
+    if try repeatBounds() != nil { throw error("nothing to repeat", at: start) }
   }
 
   private mutating func repeatBounds() throws(PatternError) -> (minimum: Int, maximum: Int?)? {

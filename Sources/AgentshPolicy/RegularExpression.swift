@@ -13,7 +13,7 @@ package struct RegularExpression: Sendable {
   }
 
   /// More instructions than this are refused.
-  static let maximumInstructions = 20_000
+  static let maximumInstructions = 50_000
 
   let instructions: [Instruction]
   let start: Int32

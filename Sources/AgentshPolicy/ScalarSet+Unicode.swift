@@ -1,10 +1,10 @@
 extension ScalarSet {
   /// With each scalar also those that differ from it in case only (simple folding, as RE2 folds).
   var ignoringCase: ScalarSet {
+    var added: [ClosedRange<UInt32>] = []
+    for orbit in CaseOrbits.all where orbit.contains(where: contains) { added += orbit.map { $0...$0 } }
     var result = self
-    for orbit in CaseOrbits.all where orbit.contains(where: contains) {
-      for scalar in orbit where !result.contains(scalar) { result.insert(scalar...scalar) }
-    }
+    result.formUnion(ScalarSet(added))
     return result
   }
 
@@ -14,36 +14,29 @@ extension ScalarSet {
       self.init([0...Self.maximum])
       return
     }
-    guard name == "C" || CategoryNames.all.contains(where: { $0.hasPrefix(name) }),
-      (1...2).contains(name.utf8.count)
-    else { return nil }
-    var ranges: [ClosedRange<UInt32>] = []
-    var start: UInt32?
-    for value in 0...Self.maximum {
-      let isMember = Unicode.Scalar(value).map {
-        CategoryNames.name($0.properties.generalCategory).hasPrefix(name)
-      }
-      if isMember ?? false {
-        if start == nil { start = value }
-      } else if let first = start {
-        ranges.append(first...(value - 1))
-        start = nil
-      }
-    }
-    if let first = start { ranges.append(first...Self.maximum) }
-    self.init(ranges)
+    let members = CategoryNames.ranges.filter { $0.key.hasPrefix(name) }
+    if members.isEmpty || !(1...2).contains(name.utf8.count) { return nil }
+    self.init(members.flatMap(\.value))
   }
 }
 
 enum CategoryNames {
-  /// Without Cn and Cs, which RE2 has not.
-  static let all = [
-    "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf",
-    "Po", "Sm",
-    "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Co",
-  ]
+  /// The scalars of each category. Found once, when the first expression names one.
+  static let ranges: [String: [ClosedRange<UInt32>]] = {
+    var result: [String: [ClosedRange<UInt32>]] = [:]
+    var start: UInt32 = 0
+    var category = Unicode.GeneralCategory.control
+    for value in 1...ScalarSet.maximum + 1 {
+      let next = Unicode.Scalar(value)?.properties.generalCategory ?? .unassigned
+      if next == category, value <= ScalarSet.maximum { continue }
+      if let name = name(category) { result[name, default: []].append(start...(value - 1)) }
+      (start, category) = (value, next)
+    }
+    return result
+  }()
 
-  static func name(_ category: Unicode.GeneralCategory) -> String {
+  /// nil for what RE2 has not: unassigned, and surrogates, which have no spelling.
+  static func name(_ category: Unicode.GeneralCategory) -> String? {
     switch category {
     case .uppercaseLetter: "Lu"
     case .lowercaseLetter: "Ll"
@@ -73,8 +66,8 @@ enum CategoryNames {
     case .control: "Cc"
     case .format: "Cf"
     case .privateUse: "Co"
-    case .surrogate, .unassigned: "-"
-    @unknown default: "-"
+    case .surrogate, .unassigned: nil
+    @unknown default: nil
     }
   }
 }

@@ -21,7 +21,14 @@ struct ScalarSet: Equatable, Sendable {
 
   var isEmpty: Bool { ranges.isEmpty && !includesInvalid }
 
-  func contains(_ scalar: UInt32) -> Bool { ranges.contains { $0.contains(scalar) } }
+  func contains(_ scalar: UInt32) -> Bool {
+    var (low, high) = (0, ranges.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if ranges[middle].upperBound < scalar { low = middle + 1 } else { high = middle }
+    }
+    return low < ranges.count && ranges[low].lowerBound <= scalar
+  }
 
   mutating func insert(_ range: ClosedRange<UInt32>) {
     ranges.append(range)
