@@ -47,7 +47,8 @@ struct PropertyTests {
       let references = patterns.map(ReferenceGlob.init)
       for _ in 0..<40 {
         let path = Self.path(&random)
-        let expected = references.firstIndex { $0.matches(path) } ?? -3
+        let characters = ReferenceGlob.characters(of: path)
+        let expected = references.firstIndex { $0.matches(characters) } ?? -3
         let decision = decider.decide(.write, path: path.span)
         if expected >= 0 { matched += 1 }
         if Int(decision.rule) != expected {

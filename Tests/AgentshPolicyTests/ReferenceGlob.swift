@@ -12,13 +12,11 @@ struct ReferenceGlob {
 
   init(_ pattern: String) {
     var rest = Array(pattern.unicodeScalars)[...]
-    alternatives = Self.sequence(&rest)
+    alternatives = Self.sequence(&rest).map(Self.merged)
   }
 
-  func matches(_ path: [UInt8]) -> Bool {
-    let characters = Self.characters(of: path)
-    return alternatives.contains { Self.match(Self.merged($0)[...], characters[...], atStart: true) }
-  }
+  /// `path` divided into characters.
+  func matches(_ path: [[UInt8]]) -> Bool { alternatives.contains { Self.match($0[...], path[...]) } }
 
   // MARK: reading
 
@@ -83,35 +81,35 @@ struct ReferenceGlob {
   private static let slash: [UInt8] = [0x2F]
 
   private static func match(
-    _ tokens: ArraySlice<Token>, _ text: ArraySlice<[UInt8]>, atStart: Bool, afterSlash: Bool = false
+    _ tokens: ArraySlice<Token>, _ text: ArraySlice<[UInt8]>, afterSlash: Bool = false
   ) -> Bool {
     guard let token = tokens.first else { return text.isEmpty }
     let rest = tokens.dropFirst()
     switch token {
     case .character(let bytes):
       return text.first == bytes
-        && match(rest, text.dropFirst(), atStart: false, afterSlash: bytes == slash)
+        && match(rest, text.dropFirst(), afterSlash: bytes == slash)
     case .any:
-      return text.first.map { $0 != slash } ?? false && match(rest, text.dropFirst(), atStart: false)
+      return text.first.map { $0 != slash } ?? false && match(rest, text.dropFirst())
     case .oneOf(let ranges, let negated):
       guard let first = text.first, first != slash else { return false }
       let scalar = value(of: first)
       let isMember = scalar.map { value in ranges.contains { $0.contains(value) } } ?? false
-      return isMember != negated && match(rest, text.dropFirst(), atStart: false)
+      return isMember != negated && match(rest, text.dropFirst())
     case .star:
       for count in 0...text.count {
         if count > 0, text[text.startIndex + count - 1] == slash { return false }
-        if match(rest, text.dropFirst(count), atStart: false) { return true }
+        if match(rest, text.dropFirst(count)) { return true }
       }
       return false
     case .doubleStar:
       let least = afterSlash && rest.isEmpty ? 1 : 0
       if afterSlash, rest.first == .character(slash) {
         // Any number of whole components.
-        if match(rest.dropFirst(), text, atStart: false, afterSlash: true) { return true }
+        if match(rest.dropFirst(), text, afterSlash: true) { return true }
       }
       if text.count < least { return false }
-      return (least...text.count).contains { match(rest, text.dropFirst($0), atStart: false) }
+      return (least...text.count).contains { match(rest, text.dropFirst($0)) }
     }
   }
 
@@ -124,22 +122,22 @@ struct ReferenceGlob {
     return scalar.value
   }
 
-  /// Characters, and what is not UTF-8 as the standard library would replace it, one replacement for each.
+  /// Characters, and what is not UTF-8 as the standard library divides it.
   static func characters(of bytes: [UInt8]) -> [[UInt8]] {
     var result: [[UInt8]] = []
+    var parser = Unicode.UTF8.ForwardParser()
+    var rest = bytes.makeIterator()
     var index = 0
-    while index < bytes.count {
-      var length = 1
-      // The longest beginning that decodes to one scalar, valid or replaced.
-      while length < 4, index + length < bytes.count {
-        let piece = Array(bytes[index...(index + length)])
-        if String(decoding: piece, as: UTF8.self).unicodeScalars.count != 1 { break }
-        length += 1
+    while true {
+      let length: Int
+      switch parser.parseScalar(from: &rest) {
+      case .valid(let character): length = character.count
+      case .error(let count): length = count
+      case .emptyInput: return result
       }
       result.append(Array(bytes[index..<(index + length)]))
       index += length
     }
-    return result
   }
 }
 
