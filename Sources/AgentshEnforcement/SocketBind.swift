@@ -23,7 +23,7 @@ extension Mediator {
   ) {
     let problem = readAddress(n, at: n.argument[1], length: n.int(2), &scratch)
     guard problem == 0 else {
-      answerUnread(n, problem, .bind, &scratch, started)
+      answerUnread(n, problem, &scratch, started)
       return
     }
     scratch.name.removeAll()

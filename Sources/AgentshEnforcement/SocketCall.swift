@@ -21,7 +21,7 @@ extension Mediator {
   ) {
     switch CallerSocket.take(n) {
     case .failed(let errno): n.fail(errno)
-    case .unreachable: refuse(n, .connect, .connect, errno: EACCES, &scratch, started)
+    case .unreachable: refuse(n, errno: EACCES, &scratch, started)
     case .taken(let socket):
       // Closing the last descriptor of such a socket may wait; ours may be the last one.
       if !scratch.mayBlock, socket.lingers {
@@ -39,11 +39,16 @@ extension Mediator {
     }
   }
 
-  /// Refuses a call that could not be understood, with its event; nothing of it is known but the call.
+  /// Refuses a call that could not be read, with its event; nothing of it is known but which call it was.
   func refuse(
-    _ n: consuming PendingNotification, _ kind: EventRecord.Kind, _ operation: SocketOperation, errno: Int32,
-    _ scratch: inout Scratch, _ started: UInt64
+    _ n: consuming PendingNotification, errno: Int32, _ scratch: inout Scratch, _ started: UInt64
   ) {
+    let (kind, operation): (EventRecord.Kind, SocketOperation) =
+      switch Int(n.call) {
+      case Int(SYS_connect): (.connect, .connect)
+      case Int(SYS_bind): (.bind, .bind)
+      default: (.send, .sendto)
+      }
     scratch.name.removeAll()
     let outcome = Recorder.Outcome(
       kind, n, operation: operation.rawValue, decision: Decision(.deny, .network, default: .unresolved),

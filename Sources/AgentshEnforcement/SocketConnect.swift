@@ -20,7 +20,7 @@ extension Mediator {
     }
     let problem = readAddress(n, at: n.argument[1], length: n.int(2), &scratch)
     guard problem == 0 else {
-      answerUnread(n, problem, .connect, &scratch, started)
+      answerUnread(n, problem, &scratch, started)
       return
     }
     guard scratch.rawOther.count >= 2 else {
@@ -54,12 +54,10 @@ extension Mediator {
 
   /// The arguments could not be read: the kernel's errno, or, where the caller's memory is closed to us, a denial.
   func answerUnread(
-    _ n: consuming PendingNotification, _ errno: Int32, _ operation: SocketOperation,
-    _ scratch: inout Scratch,
-    _ started: UInt64
+    _ n: consuming PendingNotification, _ errno: Int32, _ scratch: inout Scratch, _ started: UInt64
   ) {
     if errno == EACCES {
-      refuse(n, operation == .sendto ? .send : .connect, operation, errno: EACCES, &scratch, started)
+      refuse(n, errno: EACCES, &scratch, started)
     } else {
       n.fail(errno)
     }

@@ -207,10 +207,10 @@ extension SocketTests {
     private final class Flip: Sendable {
       let stop = Atomic<Bool>(false)
       func run(_ shared: Shared, _ one: UInt16, _ other: UInt16) {
-        let word = UnsafeMutableRawPointer(shared.bytes + 2).assumingMemoryBound(to: UInt16.self)
+        let word = UnsafeMutableRawPointer(shared.bytes + 2).assumingMemoryBound(to: Atomic<UInt16>.self)
         while !stop.load(ordering: .relaxed) {
-          word.pointee = one.bigEndian
-          word.pointee = other.bigEndian
+          word.pointee.store(one.bigEndian, ordering: .sequentiallyConsistent)
+          word.pointee.store(other.bigEndian, ordering: .sequentiallyConsistent)
         }
       }
     }
