@@ -20,8 +20,9 @@ package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded:
     allowDegraded: allowDegraded, keepCapabilities: ownerUID == 0 ? rootCapabilities : 0)
 }
 
-/// LANDLOCK_ACCESS_FS_EXECUTE.
-private let landlockExecute: UInt64 = 1 << 0
+/// LANDLOCK_ACCESS_FS_EXECUTE and READ_FILE: to execute a file the kernel opens it for reading as well. Nothing is read
+/// with it otherwise, because every open is notified.
+private let landlockExecute: UInt64 = 1 << 0 | 1 << 2
 
 /// CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, FSETID, NET_BIND_SERVICE, by their numbers in capabilities(7).
 private let rootCapabilities: UInt64 = [0, 1, 3, 5, 6, 7, 4, 10].reduce(0) { $0 | 1 << UInt64($1) }

@@ -11,6 +11,8 @@ struct MainLoop: ~Copyable {
   private var exitStatus: Int32?
   private var nextReconnect: UInt64 = 0
   private var termAt: UInt64?
+  /// A thread traced when children were to be taken: look again soon.
+  private var postponed = false
   private static let graceNanoseconds: UInt64 = 2_000_000_000
 
   init(_ supervisor: Supervisor) {
@@ -40,8 +42,9 @@ struct MainLoop: ~Copyable {
       pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
       pollfd(fd: exitStatus == nil ? supervisor.arguments.pidfd : -1, events: Int16(POLLIN), revents: 0),
     ]
+    let milliseconds: Int32 = postponed ? 1 : termAt != nil ? 5 : 100
     // SAFETY: three entries, alive across the call.
-    let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 3, 100) }
+    let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 3, milliseconds) }
     if ready > 0, entries[1].revents != 0, let channel { takeFrame(channel) }
     if channel == nil { reconnect() }
   }
@@ -156,6 +159,7 @@ struct MainLoop: ~Copyable {
         found.append((Int32(pid), status))
       }
     }
+    postponed = !ran
     guard ran else { return }
     for (pid, status) in found where pid == supervisor.arguments.target && isParent {
       if clinux_wifexited(status) != 0 { exitStatus = clinux_wexitstatus(status) }
