@@ -9,7 +9,8 @@ struct PolicyTest: Sendable {
   let services: Services
   let policies: PolicyChoice
 
-  func answer(_ wanted: PolicyTestRequest, _ caller: Caller) async throws(SessionError) -> PolicyTestResponse {
+  func answer(_ wanted: PolicyTestRequest, _ caller: Caller) async throws(SessionError) -> PolicyTestResponse
+  {
     let session: LiveSession? =
       if let id = wanted.sessionID { try services.registry.session(id, for: caller) } else { nil }
     if session != nil, wanted.policy != nil { throw .badRequest("session_id and policy exclude each other") }
@@ -58,7 +59,8 @@ struct PolicyTest: Sendable {
     }
     throw .badRequest(
       "unknown operation \"\(wanted.operation)\"",
-      hint: "exec, net_connect, file_ and one of \(FileOperation.allCases.map { "\($0.word)" }.joined(separator: " ")), "
+      hint:
+        "exec, net_connect, file_ and one of \(FileOperation.allCases.map { "\($0.word)" }.joined(separator: " ")), "
         + "unix_ and one of \(SocketOperation.allCases.map { "\($0)" }.joined(separator: " "))")
   }
 
