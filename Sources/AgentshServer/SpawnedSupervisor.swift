@@ -1,3 +1,4 @@
+import AgentshSession
 import AgentshWire
 import CLinux
 import LinuxSystem

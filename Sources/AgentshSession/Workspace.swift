@@ -1,7 +1,7 @@
 package import AgentshAPI
 import AgentshConfig
 import CLinux
-package import LinuxSystem
+import LinuxSystem
 
 /// Where a session works, looked at with the caller's own rights.
 package struct Workspace: Sendable, Equatable {

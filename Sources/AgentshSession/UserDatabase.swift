@@ -1,5 +1,5 @@
 import CLinux
-import Glibc
+package import LinuxSystem
 
 /// An account as the user database says it.
 package struct UserEntry: Sendable, Equatable {
