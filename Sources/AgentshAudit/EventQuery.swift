@@ -52,7 +52,8 @@ extension EventQuery {
     let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
     let direction = order == .ascending ? "ASC" : "DESC"
     values.append(min(max(limit, 0), Self.limitMaximum))
-    let text = "SELECT position, (SELECT text FROM names WHERE id = type), json FROM events\(filter) ORDER BY position \(direction) LIMIT ?"
+    let text =
+      "SELECT position, (SELECT text FROM names WHERE id = type), json FROM events\(filter) ORDER BY position \(direction) LIMIT ?"
     return (text, StatementArguments(values))
   }
 

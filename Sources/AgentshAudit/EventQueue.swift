@@ -41,7 +41,9 @@ package final class EventQueue: Sendable {
   package func record(_ event: Event, owner: UInt32) throws(AuditError) {
     let refused: AuditError? = state.withLock { state in
       if state.closed { return .append(cause: "the daemon is ending") }
-      if state.waiting.count >= Self.limit { return state.lastError ?? .append(cause: "too many events wait") }
+      if state.waiting.count >= Self.limit {
+        return state.lastError ?? .append(cause: "too many events wait")
+      }
       state.waiting.append(AuditRecord(stream: stream, number: state.next, owner: owner, event: event))
       state.next += 1
       return nil

@@ -3,7 +3,8 @@ import GRDB
 import LinuxSystem
 import Synchronization
 
-/// All events of all sessions: SQLite for asking, a JSONL file for reading along. One process writes.
+/// All events of all sessions: SQLite for asking, a JSONL file for reading along. Several processes may write (two
+/// daemons of one user with different runtime directories); SQLite's lock puts them in a row.
 ///
 /// A batch is in both when `append` returns, and in neither when it throws. A crash of this process loses nothing that
 /// was acknowledged; a power failure may lose the last moments (`synchronous = NORMAL`).
@@ -33,7 +34,15 @@ package final class EventStore: Sendable {
   private struct Writer: ~Copyable {
     var journal: Journal
     var names = Names()
+    private var version = 0
     init(_ journal: consuming Journal) { self.journal = journal }
+
+    /// Another process may have removed names that we remember. `PRAGMA data_version`
+    mutating func forgetWhatOthersChanged(_ db: Database) throws {
+      let now = try Int.fetchOne(db.cachedStatement(sql: "PRAGMA data_version")) ?? 0
+      if now != version { names.forget() }
+      version = now
+    }
   }
 
   /// Opens or creates both files. The directory must exist and belong to us alone.
@@ -44,10 +53,8 @@ package final class EventStore: Sendable {
     do {
       pool = try DatabasePool(path: settings.databasePath, configuration: Self.configuration(settings))
       try pool.write(Schema.create)
-      let committed = try pool.read { try Int.fetchOne($0, sql: "SELECT length FROM journal") }
       let journal = try Journal(
-        path: settings.journalPath, committed: committed, rotateAt: settings.journalRotateAt,
-        keep: settings.journalsKept)
+        path: settings.journalPath, rotateAt: settings.journalRotateAt, keep: settings.journalsKept)
       writer = Mutex(Writer(journal))
     } catch { throw .open(path: settings.databasePath, cause: "\(error)") }
   }
@@ -73,37 +80,31 @@ package final class EventStore: Sendable {
   }
 
   private func write(_ records: [AuditRecord], _ writer: inout Writer) throws -> Int {
-    try writer.journal.rotateIfFull()
-    let before = writer.journal.length
-    do {
-      return try pool.writeWithoutTransaction { db in
-        try db.execute(sql: "BEGIN IMMEDIATE")
-        do {
-          let inserted = try fill(records, &writer, db)
-          try onStep(.commit)
-          try db.execute(sql: "COMMIT")
-          return inserted
-        } catch {
-          if db.isInsideTransaction { try? db.execute(sql: "ROLLBACK") }
-          throw error
-        }
+    try pool.writeWithoutTransaction { db in
+      try db.execute(sql: "BEGIN IMMEDIATE")
+      var start: Int?
+      do {
+        try writer.forgetWhatOthersChanged(db)
+        let committed = try Int.fetchOne(db, sql: "SELECT length FROM journal")
+        let (inserted, lines) = try insert(records, &writer.names, db)
+        let length = try writer.journal.prepare(committed: committed)
+        start = length
+        try onStep(.journal)
+        try writer.journal.append(lines, at: length)
+        try db.execute(
+          sql: "INSERT INTO journal VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET length = excluded.length",
+          arguments: [length + lines.count])
+        try onStep(.commit)
+        try db.execute(sql: "COMMIT")
+        return inserted
+      } catch {
+        writer.names.forget()
+        // Under the lock still: nobody else has appended.
+        if let start, db.isInsideTransaction { try? writer.journal.truncate(to: start) }
+        if db.isInsideTransaction { try? db.execute(sql: "ROLLBACK") }
+        throw error
       }
-    } catch {
-      writer.names.forget()
-      if writer.journal.length > before { try writer.journal.truncate(to: before) }
-      throw error
     }
-  }
-
-  /// Rows, lines, and the length that the lines belong to.
-  private func fill(_ records: [AuditRecord], _ writer: inout Writer, _ db: Database) throws -> Int {
-    let (inserted, lines) = try insert(records, &writer.names, db)
-    try onStep(.journal)
-    try writer.journal.append(lines)
-    try db.execute(
-      sql: "INSERT INTO journal VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET length = excluded.length",
-      arguments: [writer.journal.length])
-    return inserted
   }
 
   private func insert(_ records: [AuditRecord], _ names: inout Names, _ db: Database) throws -> (Int, [UInt8])
@@ -147,7 +148,9 @@ package final class EventStore: Sendable {
     let (sql, values) = query.sql
     do {
       return try await pool.read { db in
-        try Row.fetchAll(db, sql: sql, arguments: values).map { StoredEvent(position: $0[0], type: $0[1], json: $0[2]) }
+        try Row.fetchAll(db, sql: sql, arguments: values).map {
+          StoredEvent(position: $0[0], type: $0[1], json: $0[2])
+        }
       }
     } catch { throw .query(cause: "\(error)") }
   }

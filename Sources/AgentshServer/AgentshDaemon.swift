@@ -17,7 +17,8 @@ package enum AgentshDaemon {
   static let graceSeconds: Int64 = 5
 
   /// Returns the exit status.
-  package static func run(_ options: DaemonOptions, environment: @Sendable (String) -> String?) async -> Int32 {
+  package static func run(_ options: DaemonOptions, environment: @Sendable (String) -> String?) async -> Int32
+  {
     let logger = Logger(label: "agentshd") { StreamLogHandler.standardError(label: $0) }
     do throws(DaemonFailure) {
       let setup = try DaemonSetup(options, environment: environment, logger: logger)

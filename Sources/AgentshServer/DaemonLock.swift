@@ -49,7 +49,9 @@ final class DaemonLock: Sendable {
 }
 
 /// `write(2)` until all is written.
-func writeAll(_ text: String, to file: Int32) throws(SystemCallError) { try writeAll(Array(text.utf8), to: file) }
+func writeAll(_ text: String, to file: Int32) throws(SystemCallError) {
+  try writeAll(Array(text.utf8), to: file)
+}
 
 func writeAll(_ bytes: [UInt8], to file: Int32) throws(SystemCallError) {
   var done = 0

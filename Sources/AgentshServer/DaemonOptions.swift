@@ -25,12 +25,16 @@ package struct DaemonOptions: Sendable, Equatable {
       case "--on-demand": modes.append(.onDemand)
       case "--system": modes.append(.system)
       case "--config":
-        guard let file = rest.popFirst(), config == nil else { throw DaemonFailure("--config wants one file") }
+        guard let file = rest.popFirst(), config == nil else {
+          throw DaemonFailure("--config wants one file")
+        }
         config = file
       default: throw DaemonFailure("unknown argument \"\(word)\"; \(Self.usage)")
       }
     }
-    guard modes.count <= 1 else { throw DaemonFailure("--foreground, --on-demand and --system exclude each other") }
+    guard modes.count <= 1 else {
+      throw DaemonFailure("--foreground, --on-demand and --system exclude each other")
+    }
     mode = modes.first ?? .foreground
   }
 

@@ -73,7 +73,9 @@ struct DaemonSetup {
   private static func services(
     _ options: DaemonOptions, _ locations: Locations, _ config: ServerConfig, _ home: String, _ logger: Logger
   ) throws(DaemonFailure) -> Services {
-    guard let programs = Programs() else { throw DaemonFailure("/proc/self/exe cannot be read: is /proc mounted?") }
+    guard let programs = Programs() else {
+      throw DaemonFailure("/proc/self/exe cannot be read: is /proc mounted?")
+    }
     let settings = EventStore.Settings(
       databasePath: config.database ?? locations.database, journalPath: config.eventLog ?? locations.eventLog)
     let store = try asFailure { () throws(AuditError) in try EventStore(settings) }
@@ -109,7 +111,8 @@ struct DaemonSetup {
     _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0)
   }
 
-  private static func asFailure<T: ~Copyable, E: Error>(_ body: () throws(E) -> T) throws(DaemonFailure) -> T {
+  private static func asFailure<T: ~Copyable, E: Error>(_ body: () throws(E) -> T) throws(DaemonFailure) -> T
+  {
     do throws(E) { return try body() } catch { throw DaemonFailure("\(error)") }
   }
 }

@@ -52,7 +52,8 @@ struct FrameReader: ~Copyable {
         continue
       }
       if got < 0 {
-        throw got == -Int(ECONNRESET) ? .endOfFile : .system(SystemCallError("read", Int32(truncatingIfNeeded: -got)))
+        throw got == -Int(ECONNRESET)
+          ? .endOfFile : .system(SystemCallError("read", Int32(truncatingIfNeeded: -got)))
       }
       if got == 0 { throw .endOfFile }
       bytes.removeLast(room - got)
@@ -64,6 +65,8 @@ struct FrameReader: ~Copyable {
     guard let deadline else { return }
     let now = monotonicClock()
     guard now < deadline else { throw .late }
-    if waitForAny([socket.number], milliseconds: Int((deadline - now) / 1_000_000) + 1).isEmpty { throw .late }
+    if waitForAny([socket.number], milliseconds: Int((deadline - now) / 1_000_000) + 1).isEmpty {
+      throw .late
+    }
   }
 }

@@ -41,7 +41,8 @@ struct HandoffSocket: ~Copyable {
     return socket
   }
 
-  private static func changeOwner(_ path: String, _ owner: (uid: UInt32, gid: UInt32)) throws(SystemCallError) {
+  private static func changeOwner(_ path: String, _ owner: (uid: UInt32, gid: UInt32)) throws(SystemCallError)
+  {
     let result = PathText(path).withAddress {
       rawCall(Int(SYS_fchownat), Int(AT_FDCWD), $0, Int(owner.uid), Int(owner.gid), Int(AT_SYMLINK_NOFOLLOW))
     }

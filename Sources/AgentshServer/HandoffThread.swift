@@ -62,7 +62,8 @@ struct HandoffThread: ~Copyable, Sendable {
     var waiting: [Waiting] = []
     var refused: [UInt32: Int] = [:]
     while true {
-      let ready = waitForAny([pidfd.number, socket.listener.number] + waiting.map(\.socket.number), milliseconds: 1000)
+      let ready = waitForAny(
+        [pidfd.number, socket.listener.number] + waiting.map(\.socket.number), milliseconds: 1000)
       // Deleted meanwhile, or the caller has gone.
       if launch.isReleased || ready.contains(0) { return nil }
       var kept: [Waiting] = []
@@ -95,7 +96,8 @@ struct HandoffThread: ~Copyable, Sendable {
       guard waiting.count < LaunchDirector.waitingLimit else { continue }
       waiting.append(
         Waiting(
-          socket: connection, peer: peer, deadline: monotonicClock() + LaunchDirector.messageSeconds * 1_000_000_000))
+          socket: connection, peer: peer,
+          deadline: monotonicClock() + LaunchDirector.messageSeconds * 1_000_000_000))
     }
   }
 
@@ -122,7 +124,8 @@ struct HandoffThread: ~Copyable, Sendable {
     let received = unsafe bytes.withUnsafeMutableBytes { bytes in
       unsafe descriptors.withUnsafeMutableBufferPointer { descriptors in
         unsafe clinux_receive_fds(
-          connection.socket.number, bytes.baseAddress, bytes.count, descriptors.baseAddress, 8, &count, &truncated)
+          connection.socket.number, bytes.baseAddress, bytes.count, descriptors.baseAddress, 8, &count,
+          &truncated)
       }
     }
     let held = descriptors.prefix(Int(count)).map { SharedDescriptor(FileDescriptor(owning: $0)) }

@@ -12,13 +12,15 @@ func response(_ status: Int, _ body: some Encodable) -> Response {
     let data = try encoder.encode(body)
     return response(status, bytes: ByteBuffer(bytes: data))
   } catch {
-    return response(500, bytes: ByteBuffer(string: #"{"error":"the answer cannot be encoded","code":"failed"}"#))
+    return response(
+      500, bytes: ByteBuffer(string: #"{"error":"the answer cannot be encoded","code":"failed"}"#))
   }
 }
 
 func response(_ status: Int, bytes: ByteBuffer) -> Response {
   Response(
-    status: .init(code: status), headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: bytes))
+    status: .init(code: status), headers: [.contentType: "application/json"],
+    body: ResponseBody(byteBuffer: bytes))
 }
 
 func response(text: String) -> Response {

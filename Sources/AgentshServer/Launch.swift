@@ -76,7 +76,9 @@ final class Launch: Sendable {
     }
   }
 
-  func isCurrent(_ generation: Int) -> Bool { state.withLock { $0.generation == generation && !$0.isReleased } }
+  func isCurrent(_ generation: Int) -> Bool {
+    state.withLock { $0.generation == generation && !$0.isReleased }
+  }
 
   /// Writes a frame; blocks at most as long as the socket allows. Throws EPIPE without a connection.
   func send(_ frame: [UInt8]) throws(SystemCallError) {

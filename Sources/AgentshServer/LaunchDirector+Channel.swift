@@ -78,7 +78,9 @@ extension LaunchDirector {
   private func store(_ batch: EventBatch, _ launch: Launch) throws(ChannelEnd) {
     guard !batch.records.isEmpty else { return }
     let (last, overflow) = batch.first.addingReportingOverflow(UInt64(batch.records.count - 1))
-    guard batch.first > 0, !overflow, last <= UInt64(Int64.max) else { throw ChannelEnd("bad frame: event numbers") }
+    guard batch.first > 0, !overflow, last <= UInt64(Int64.max) else {
+      throw ChannelEnd("bad frame: event numbers")
+    }
     let records = auditRecords(batch, launch)
     var isFirstTry = true
     while true {
@@ -86,7 +88,9 @@ extension LaunchDirector {
         try services.store.append(records)
         break
       } catch {
-        if isFirstTry { services.logger.error("session \(launch.session.details.id): \(error); trying again") }
+        if isFirstTry {
+          services.logger.error("session \(launch.session.details.id): \(error); trying again")
+        }
         isFirstTry = false
         if launch.isReleased { throw ChannelEnd("the session ended while events could not be stored") }
         _ = waitForAny([], milliseconds: EventQueue.retryMilliseconds)

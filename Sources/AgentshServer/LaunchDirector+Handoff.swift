@@ -21,9 +21,12 @@ extension LaunchDirector {
   /// Prepares a launch and waits for its listener on a thread, as long as the caller lives. Blocks shortly.
   /// `caller`: who sent wrap-init; the session may be somebody else's only for uid 0.
   func announce(
-    _ session: LiveSession, caller: Caller, pidfd: SharedDescriptor, supervise: Bool, quota: Int = announcedLimit
+    _ session: LiveSession, caller: Caller, pidfd: SharedDescriptor, supervise: Bool,
+    quota: Int = announcedLimit
   ) throws(SessionError) -> Announcement {
-    let waiting = all.filter { $0.session.details.ownerUID == session.details.ownerUID && $0.supervisor == nil }
+    let waiting = all.filter {
+      $0.session.details.ownerUID == session.details.ownerUID && $0.supervisor == nil
+    }
     guard waiting.count < quota else {
       throw .limit("\(waiting.count) programs of yours are being started already")
     }
@@ -40,8 +43,9 @@ extension LaunchDirector {
         throw SystemCallError("session", ECANCELED)
       }
       add(launch)
-      try startHandoff(HandoffThread(
-        launch: launch, socket: socket, pidfd: pidfd, caller: caller, token: token, supervise: supervise))
+      try startHandoff(
+        HandoffThread(
+          launch: launch, socket: socket, pidfd: pidfd, caller: caller, token: token, supervise: supervise))
     } catch {
       perform(session.apply(.abandoned, to: launch.id), launch)
       if error.call == "session" { throw .notFound }
@@ -64,7 +68,8 @@ extension LaunchDirector {
     let details = session.details
     let config = services.config
     return Welcome(
-      sessionID: details.id, workspace: details.workspace.path, ownerUID: details.ownerUID, policy: details.rules,
+      sessionID: details.id, workspace: details.workspace.path, ownerUID: details.ownerUID,
+      policy: details.rules,
       reattachKey: randomBytes(reattachKeySize), supervisorSocket: services.locations.supervisorSocket,
       spoolPath: spoolPath(owner: details.ownerUID), spoolLimit: config.spoolLimitBytes,
       overflow: config.overflow == .kill ? .kill : .block)

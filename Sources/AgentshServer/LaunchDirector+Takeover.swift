@@ -25,7 +25,9 @@ extension LaunchDirector {
         launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
         try save(launch, supervisor: spawned.pid, target: target.pid)
         try begin(launch, supervisor: spawned.pid, target: target.pid)
-        serve(launch, spawned.channel, onReady: { try? ServerSocket.write([HandoffMessage.accepted], to: socket.number) })
+        serve(
+          launch, spawned.channel,
+          onReady: { try? ServerSocket.write([HandoffMessage.accepted], to: socket.number) })
         // Without effect when it was answered already: the client reads one byte.
         try? ServerSocket.write([HandoffMessage.rejected], to: socket.number)
       }
@@ -98,7 +100,8 @@ extension LaunchDirector {
       return facts.noNewPrivileges && facts.filters > own
     }
     guard candidates.count == 1, let pid = candidates.first else {
-      throw Refusal("\(candidates.count) children of pid \(parent) may be the launcher; the client must say which")
+      throw Refusal(
+        "\(candidates.count) children of pid \(parent) may be the launcher; the client must say which")
     }
     return pid
   }

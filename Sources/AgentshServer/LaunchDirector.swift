@@ -55,7 +55,8 @@ final class LaunchDirector: Sendable {
 
   private func end(_ launch: Launch, _ reason: String) {
     do throws(SystemCallError) { try launch.send(frame(.end, reason)) } catch {
-      services.logger.warning("session \(launch.session.details.id): the supervisor cannot be told to end: \(error)")
+      services.logger.warning(
+        "session \(launch.session.details.id): the supervisor cannot be told to end: \(error)")
     }
   }
 

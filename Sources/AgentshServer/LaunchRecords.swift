@@ -23,7 +23,8 @@ struct LaunchRecords: Sendable {
     try writeAll(writer.bytes, to: file.number)
     try check("fsync", rawCall(Int(SYS_fsync), Int(file.number)))
     try check("rename", renameAt2(AT_FDCWD, PathText(temporary), AT_FDCWD, PathText(path), flags: 0))
-    let parent = try check("open", openAt(AT_FDCWD, PathText(directory), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    let parent = try check(
+      "open", openAt(AT_FDCWD, PathText(directory), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC))
     let held = FileDescriptor(owning: Int32(parent))
     try check("fsync", rawCall(Int(SYS_fsync), Int(held.number)))
   }

@@ -11,7 +11,8 @@ struct PeerMiddleware: RouterMiddleware {
   let activity: Activity
 
   @concurrent func handle(
-    _ request: Request, context: PeerContext, next: @concurrent (Request, PeerContext) async throws -> Response
+    _ request: Request, context: PeerContext,
+    next: @concurrent (Request, PeerContext) async throws -> Response
   ) async throws -> Response {
     activity.enter()
     defer { activity.leave() }
@@ -41,7 +42,8 @@ struct PeerMiddleware: RouterMiddleware {
   private static func body(_ error: HTTPError) -> ErrorBody {
     switch error.status {
     case .notFound: ErrorBody(error: "no such resource", code: .notFound)
-    case .contentTooLarge: ErrorBody(error: "the body is over \(PeerContext.bodyLimit) bytes", code: .badRequest)
+    case .contentTooLarge:
+      ErrorBody(error: "the body is over \(PeerContext.bodyLimit) bytes", code: .badRequest)
     default: ErrorBody(error: error.body ?? error.status.reasonPhrase, code: .badRequest)
     }
   }

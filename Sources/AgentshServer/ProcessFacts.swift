@@ -23,7 +23,8 @@ struct ProcessFacts: Sendable, Equatable {
       guard let colon = line.firstIndex(of: ":") else { continue }
       fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
     }
-    guard let ids = fields["Uid"]?.split(separator: "\t"), let first = ids.first, let uid = UInt32(first) else {
+    guard let ids = fields["Uid"]?.split(separator: "\t"), let first = ids.first, let uid = UInt32(first)
+    else {
       return nil
     }
     self.pid = pid

@@ -62,7 +62,8 @@ extension Routes {
   }
 
   @concurrent private func follow(
-    _ session: LiveSession, from start: Int64, _ wakes: AsyncStream<Void>, _ writer: inout any ResponseBodyWriter
+    _ session: LiveSession, from start: Int64, _ wakes: AsyncStream<Void>,
+    _ writer: inout any ResponseBodyWriter
   ) async throws {
     var query = EventQuery(owner: session.details.ownerUID)
     query.sessionID = session.details.id
@@ -134,7 +135,8 @@ extension EventQuery {
 
   private static func time(_ key: EventQueryKey, _ text: String) throws(SessionError) -> UInt64 {
     guard let time = nanoseconds(rfc3339: text) else {
-      throw .badRequest("\(key.rawValue) is no RFC 3339 time: \"\(text)\"", hint: "such as 2026-01-31T12:00:00Z")
+      throw .badRequest(
+        "\(key.rawValue) is no RFC 3339 time: \"\(text)\"", hint: "such as 2026-01-31T12:00:00Z")
     }
     return time
   }

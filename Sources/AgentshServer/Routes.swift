@@ -56,7 +56,9 @@ struct Routes: Sendable {
   // MARK: health
 
   private func health(_ request: Request, _ context: PeerContext) throws -> Response {
-    guard request.headers[.accept]?.contains("application/json") == true else { return response(text: "ok\n") }
+    guard request.headers[.accept]?.contains("application/json") == true else {
+      return response(text: "ok\n")
+    }
     let caller = try context.sender
     return response(
       200,
@@ -86,7 +88,9 @@ struct Routes: Sendable {
     response(200, services.registry.list(for: try context.sender).map(\.view))
   }
 
-  private func getSession(_ context: PeerContext) throws -> Response { response(200, try session(context).view) }
+  private func getSession(_ context: PeerContext) throws -> Response {
+    response(200, try session(context).view)
+  }
 
   private func deleteSession(_ context: PeerContext) async throws -> Response {
     let session = try session(context)

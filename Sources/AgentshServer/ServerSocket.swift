@@ -19,7 +19,8 @@ enum ServerSocket {
     }
     try check("bind", bound)
     // Made 0700 by our umask; nobody can connect before listen, so widening here opens no window.
-    try check("chmod", PathText(path).withAddress { rawCall(Int(SYS_fchmodat), Int(AT_FDCWD), $0, Int(mode)) })
+    try check(
+      "chmod", PathText(path).withAddress { rawCall(Int(SYS_fchmodat), Int(AT_FDCWD), $0, Int(mode)) })
     try check("listen", rawCall(Int(SYS_listen), Int(socket.number), 64))
     return socket
   }
@@ -57,7 +58,8 @@ enum ServerSocket {
     let result = unsafe withUnsafeMutablePointer(to: &number) { number in
       unsafe withUnsafeMutablePointer(to: &length) { length in
         rawCall(
-          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), 77, Int(bitPattern: number), Int(bitPattern: length))
+          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), 77, Int(bitPattern: number),
+          Int(bitPattern: length))
       }
     }
     if result == 0, number >= 0 { return FileDescriptor(owning: number) }
@@ -73,7 +75,8 @@ enum ServerSocket {
     // SAFETY: struct timeval is two longs; the kernel only reads it.
     let result = unsafe time.withUnsafeBytes {
       rawCall(
-        Int(SYS_setsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_SNDTIMEO), Int(bitPattern: $0.baseAddress), $0.count)
+        Int(SYS_setsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_SNDTIMEO), Int(bitPattern: $0.baseAddress),
+        $0.count)
     }
     try check("setsockopt", result)
   }

@@ -29,7 +29,8 @@ struct SessionMaker: Sendable {
       gitRoot: workspace.gitRoot, variables: services.config.variables, realPaths: wanted.realPaths ?? false)
     let policies = policies
     let chosen = try await onThread("policy") { () -> Result<PolicyChoice.Chosen, SessionError> in
-      Result { () throws(SessionError) in try policies.choose(wanted, caller: caller, context: policyContext) }
+      Result { () throws(SessionError) in try policies.choose(wanted, caller: caller, context: policyContext)
+      }
     }
     let details = SessionDetails(
       id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
@@ -37,14 +38,16 @@ struct SessionMaker: Sendable {
     return try add(LiveSession(details), chosen)
   }
 
-  private func add(_ session: LiveSession, _ chosen: PolicyChoice.Chosen) throws(SessionError) -> LiveSession {
+  private func add(_ session: LiveSession, _ chosen: PolicyChoice.Chosen) throws(SessionError) -> LiveSession
+  {
     let details = session.details
     try services.registry.add(session)
     do throws(AuditError) {
       try services.events.record(
         services.lifecycle.created(
           details.id, policy: details.policyName, workspace: details.workspace.path,
-          projectRoot: details.workspace.projectRoot, gitRoot: details.workspace.gitRoot, warnings: chosen.warnings),
+          projectRoot: details.workspace.projectRoot, gitRoot: details.workspace.gitRoot,
+          warnings: chosen.warnings),
         owner: details.ownerUID)
     } catch {
       // What cannot be recorded does not start.
@@ -57,7 +60,8 @@ struct SessionMaker: Sendable {
   private static func id(_ wanted: CreateSessionRequest) throws(SessionError) -> String {
     guard let id = wanted.id, !id.isEmpty else { return "session-\(randomUUID())" }
     guard isSessionID(id) else {
-      throw .badRequest("\"\(id)\" is no session id", hint: "a letter or digit, then at most 127 of letters, digits, _ and -")
+      throw .badRequest(
+        "\"\(id)\" is no session id", hint: "a letter or digit, then at most 127 of letters, digits, _ and -")
     }
     return id
   }

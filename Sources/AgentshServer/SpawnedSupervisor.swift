@@ -1,3 +1,4 @@
+import AgentshSession
 import AgentshWire
 import CLinux
 import LinuxSystem
@@ -88,7 +89,9 @@ struct SpawnedSupervisor: Sendable {
   }
 
   private static var yamaRestricts: Bool {
-    guard case .success(let bytes) = readAll("/proc/sys/kernel/yama/ptrace_scope", limit: 16) else { return false }
+    guard case .success(let bytes) = readAll("/proc/sys/kernel/yama/ptrace_scope", limit: 16) else {
+      return false
+    }
     return bytes.first != UInt8(ascii: "0")
   }
 

@@ -18,7 +18,8 @@ func nanoseconds(rfc3339 text: String) -> UInt64? {
   }
   guard let year = number(4), take("-") != nil, let month = number(2), take("-") != nil, let day = number(2),
     take("Tt ") != nil, let hour = number(2), take(":") != nil, let minute = number(2), take(":") != nil,
-    let second = number(2), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second <= 60
+    let second = number(2), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60,
+    second <= 60
   else { return nil }
   var fraction: UInt64 = 0
   if take(".") != nil {
@@ -33,7 +34,9 @@ func nanoseconds(rfc3339 text: String) -> UInt64? {
   guard let zone = take("Zz+-") else { return nil }
   var offset = 0
   if zone == UInt8(ascii: "+") || zone == UInt8(ascii: "-") {
-    guard let hours = number(2), take(":") != nil, let minutes = number(2), hours < 24, minutes < 60 else { return nil }
+    guard let hours = number(2), take(":") != nil, let minutes = number(2), hours < 24, minutes < 60 else {
+      return nil
+    }
     offset = (hours * 60 + minutes) * (zone == UInt8(ascii: "+") ? 60 : -60)
   }
   guard bytes.isEmpty else { return nil }

@@ -60,9 +60,11 @@ struct WrapInit: Sendable {
     for text in [wanted.agentCommand] + wanted.agentArgs where text.utf8.contains(0) {
       throw .badRequest("an argument has a NUL in it")
     }
-    for program in [services.programs.launcher, services.programs.supervisor] where !Programs.isProgram(program) {
+    for program in [services.programs.launcher, services.programs.supervisor]
+    where !Programs.isProgram(program) {
       throw SessionError(
-        .unavailable, .mechanism, "\(program) is missing", hint: "install agentsh completely, or build it again")
+        .unavailable, .mechanism, "\(program) is missing",
+        hint: "install agentsh completely, or build it again")
     }
   }
 
@@ -70,13 +72,15 @@ struct WrapInit: Sendable {
   private func checkMechanism() throws(SessionError) {
     guard case .success(let bytes) = readAll("/proc/sys/kernel/seccomp/actions_avail", limit: 4096) else {
       throw SessionError(
-        .unavailable, .mechanism, "seccomp cannot be had: /proc/sys/kernel/seccomp/actions_avail cannot be read",
+        .unavailable, .mechanism,
+        "seccomp cannot be had: /proc/sys/kernel/seccomp/actions_avail cannot be read",
         hint: "the kernel needs CONFIG_SECCOMP_FILTER and /proc must be mounted")
     }
     let words = String(decoding: bytes, as: UTF8.self).split { $0 == " " || $0 == "\n" }
     guard words.contains("user_notif") else {
       throw SessionError(
-        .unavailable, .mechanism, "the kernel has no seccomp user notification", hint: "Linux 5.0 or newer is needed")
+        .unavailable, .mechanism, "the kernel has no seccomp user notification",
+        hint: "Linux 5.0 or newer is needed")
     }
   }
 
@@ -111,7 +115,8 @@ struct WrapInit: Sendable {
     answer.wrapperEnv = [LaunchPlan.variable: plan]
     answer.envInject = environment.inject
     answer.envPolicy = EnvironmentPolicy(
-      allow: environment.allow, deny: environment.deny, maxBytes: environment.maxBytes, maxKeys: environment.maxKeys)
+      allow: environment.allow, deny: environment.deny, maxBytes: environment.maxBytes,
+      maxKeys: environment.maxKeys)
     answer.handoffToken = hex(announcement.token)
     answer.supervise = announcement.supervise
     return answer

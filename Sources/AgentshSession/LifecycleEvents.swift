@@ -16,7 +16,8 @@ package struct LifecycleEvents: Sendable {
   }
 
   package func created(
-    _ session: String, policy: String, workspace: String, projectRoot: String?, gitRoot: String?, warnings: [String]
+    _ session: String, policy: String, workspace: String, projectRoot: String?, gitRoot: String?,
+    warnings: [String]
   ) -> Event {
     var fields: [(key: String, value: EventValue)] = []
     if let gitRoot { fields.append(("git_root", .text(gitRoot))) }
@@ -52,21 +53,33 @@ package struct LifecycleEvents: Sendable {
   package func fact(_ fact: SessionState.Fact, _ session: String) -> Event {
     switch fact {
     case .ready(let supervisor, let target, let degraded):
-      with(target, event("supervisor_ready", session, [
-        ("degraded", .list(degraded)), ("supervisor_pid", .number(Int64(supervisor))),
-      ]))
+      with(
+        target,
+        event(
+          "supervisor_ready", session,
+          [
+            ("degraded", .list(degraded)), ("supervisor_pid", .number(Int64(supervisor))),
+          ]))
     case .finished(let exitCode, let denied):
-      event("session_finished", session, [
-        ("denied", .number(Int64(clamping: denied))), ("exit_code", .number(Int64(exitCode))),
-      ])
+      event(
+        "session_finished", session,
+        [
+          ("denied", .number(Int64(clamping: denied))), ("exit_code", .number(Int64(exitCode))),
+        ])
     case .lost(let supervisor, let target, let cause):
-      with(target, event("supervisor_lost", session, [
-        ("cause", .text(cause)), ("supervisor_pid", .number(Int64(supervisor))),
-      ]))
+      with(
+        target,
+        event(
+          "supervisor_lost", session,
+          [
+            ("cause", .text(cause)), ("supervisor_pid", .number(Int64(supervisor))),
+          ]))
     case .detached(let supervisor, let cause):
-      event("supervisor_detached", session, [
-        ("cause", .text(cause)), ("supervisor_pid", .number(Int64(supervisor))),
-      ])
+      event(
+        "supervisor_detached", session,
+        [
+          ("cause", .text(cause)), ("supervisor_pid", .number(Int64(supervisor))),
+        ])
     case .reattached(let supervisor):
       event("supervisor_reattached", session, [("supervisor_pid", .number(Int64(supervisor)))])
     case .refused(let cause): event("supervisor_failed", session, [("cause", .text(cause))])

@@ -36,13 +36,17 @@ package struct PolicyChoice: Sendable {
       if request.policyFile != nil { throw .badRequest("policy_file without policy_text") }
       return try named(request.policy, context, allowUnenforced)
     }
-    if let name = request.policy, !name.isEmpty { throw .badRequest("policy and policy_text exclude each other") }
+    if let name = request.policy, !name.isEmpty {
+      throw .badRequest("policy and policy_text exclude each other")
+    }
     // The operator's daemon has the operator's policies.
     guard caller.administers || (!locations.isSystem && config.allowedPolicies.isEmpty) else {
       throw .forbidden("this server takes no policies from its users; ask for one by name")
     }
     if let file = request.policyFile {
-      guard file.hasPrefix("/"), !file.utf8.contains(0) else { throw .badRequest("policy_file is not an absolute path") }
+      guard file.hasPrefix("/"), !file.utf8.contains(0) else {
+        throw .badRequest("policy_file is not an absolute path")
+      }
     }
     let file = request.policyFile ?? "policy"
     do throws(LoadFailure) {
@@ -61,7 +65,9 @@ package struct PolicyChoice: Sendable {
     guard isPolicyName(name) else {
       throw SessionError(.badRequest, .policyNotFound, "\"\(name)\" is no policy name", hint: hint(known))
     }
-    guard isAllowed(name) else { throw .forbidden("this server does not allow the policy \"\(name)\"; \(hint(known))") }
+    guard isAllowed(name) else {
+      throw .forbidden("this server does not allow the policy \"\(name)\"; \(hint(known))")
+    }
     guard known.contains(name) else {
       throw SessionError(.badRequest, .policyNotFound, "there is no policy \"\(name)\"", hint: hint(known))
     }

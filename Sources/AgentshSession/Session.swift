@@ -17,7 +17,8 @@ package struct SessionDetails: Sendable {
   package let realPaths: Bool
 
   package init(
-    id: String, ownerUID: UInt32, ownerGID: UInt32, createdAt: UInt64, workspace: Workspace, policyName: String,
+    id: String, ownerUID: UInt32, ownerGID: UInt32, createdAt: UInt64, workspace: Workspace,
+    policyName: String,
     rules: PolicyRules, realPaths: Bool
   ) {
     self.id = id

@@ -37,7 +37,9 @@ package final class SessionRegistry: Sendable {
   }
 
   package func session(_ id: String, for caller: Caller) throws(SessionError) -> LiveSession {
-    guard let session = state.withLock({ $0.sessions[id] }), Self.sees(caller, session) else { throw .notFound }
+    guard let session = state.withLock({ $0.sessions[id] }), Self.sees(caller, session) else {
+      throw .notFound
+    }
     return session
   }
 

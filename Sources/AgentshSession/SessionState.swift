@@ -98,7 +98,8 @@ package struct SessionState: Sendable {
       return [.record(.detached(supervisor: supervisor, cause: cause ?? "the connection closed"))]
     case (.detached(let supervisor, let target), .reattached):
       launches[id] = .running(supervisor: supervisor, target: target)
-      return [.record(.reattached(supervisor: supervisor))] + (isDestroyed ? [.end(reason: Self.deleted)] : [])
+      return [.record(.reattached(supervisor: supervisor))]
+        + (isDestroyed ? [.end(reason: Self.deleted)] : [])
     case (.running(let supervisor, let target), .supervisorDied),
       (.detached(let supervisor, let target), .supervisorDied):
       return lose(id, supervisor, target, "the supervisor died")

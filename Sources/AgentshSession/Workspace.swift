@@ -1,7 +1,7 @@
 package import AgentshAPI
 import AgentshConfig
 import CLinux
-package import LinuxSystem
+import LinuxSystem
 
 /// Where a session works, looked at with the caller's own rights.
 package struct Workspace: Sendable, Equatable {
@@ -32,7 +32,8 @@ package struct Workspace: Sendable, Equatable {
     let path = try canonicalDirectory(request.workspace, "workspace")
     if !roots.isEmpty, !roots.contains(where: { isAtOrBelow(path, $0) }) {
       throw .workspace(
-        "workspace \(path) is outside of what this server allows", hint: "it allows \(roots.joined(separator: ", "))")
+        "workspace \(path) is outside of what this server allows",
+        hint: "it allows \(roots.joined(separator: ", "))")
     }
     let home = (try? canonicalDirectory(user.home, "home directory", flags: O_PATH)) ?? user.home
     let (project, git) = try projectRoots(request, path, home)

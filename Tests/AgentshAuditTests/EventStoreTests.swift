@@ -99,6 +99,28 @@ import Testing
     #expect(try scratch.lines == records(1...3).map(json))
   }
 
+  @Test func `two processes may write: each event is in both places once`() async throws {
+    var settings = scratch.settings
+    settings.journalRotateAt = 20_000
+    settings.journalsKept = 9
+    let stores = try [EventStore(settings), EventStore(settings)]
+    for number in UInt64(1)...100 {
+      try stores[Int(number) % 2].append([record(number, stream: number % 2, path: "/p\(number % 7)")])
+      if number == 50 { try stores[0].prune(before: 1_700_000_000_000_000_021) }
+    }
+    #expect(try await stores[0].events(EventQuery(owner: nil)).count == 80)
+    var lines = try scratch.lines
+    for index in 1...9 {
+      let older = try? String(contentsOfFile: scratch.path + "/events.jsonl.\(index)", encoding: .utf8)
+      lines += (older ?? "").split(separator: "\n").map(String.init)
+    }
+    #expect(lines.count == 100)
+    #expect(Set(lines).count == 100)
+    var query = EventQuery(owner: nil)
+    query.path = "/p3"
+    #expect(try await stores[1].events(query).count == 11)
+  }
+
   @Test func `the JSONL file is set aside at its limit and the oldest goes`() async throws {
     var settings = scratch.settings
     settings.journalRotateAt = 100

@@ -15,7 +15,9 @@
 #include <linux/seccomp.h>
 #include <linux/types.h>
 #include <netinet/in.h>
+#include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <linux/sched.h>
 #include <time.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 import CLinux
-import Glibc
+package import LinuxSystem
 
 /// An account as the user database says it.
 package struct UserEntry: Sendable, Equatable {
@@ -36,7 +36,9 @@ package func userEntry(uid: UInt32) throws(SystemCallError) -> UserEntry? {
       continue
     }
     guard result == 0 else { throw SystemCallError("getpwuid_r", result) }
-    guard unsafe found != nil, let name = unsafe entry.pw_name, let home = unsafe entry.pw_dir else { return nil }
+    guard unsafe found != nil, let name = unsafe entry.pw_name, let home = unsafe entry.pw_dir else {
+      return nil
+    }
     // SAFETY: both point into `buffer`, which is alive until here, and end in NUL.
     let user = unsafe UserEntry(
       uid: uid, gid: entry.pw_gid, name: String(cString: name), home: String(cString: home),
@@ -70,7 +72,8 @@ package func takeFileRights(of user: UserEntry) throws(SystemCallError) {
   rawCall(Int(SYS_setfsgid), Int(user.gid))
   rawCall(Int(SYS_setfsuid), Int(user.uid))
   // They report no errors: asked again with an id that is none, they say what holds.
-  guard rawCall(Int(SYS_setfsuid), -1) == Int(user.uid), rawCall(Int(SYS_setfsgid), -1) == Int(user.gid) else {
+  guard rawCall(Int(SYS_setfsuid), -1) == Int(user.uid), rawCall(Int(SYS_setfsgid), -1) == Int(user.gid)
+  else {
     throw SystemCallError("setfsuid", EPERM)
   }
 }
