@@ -184,7 +184,7 @@ package final class Place {
 
   /// Everything recorded in this place that the filters leave, oldest first.
   package func events(_ filters: [String] = []) throws -> [[String: Any]] {
-    let outcome = try agentsh(["events", "query", "--json", "--limit", "100000"] + filters)
+    let outcome = try agentsh(["events", "query", "--json", "--limit", "10000"] + filters)
     guard outcome.succeeded else { throw HarnessError("events query: \(outcome)") }
     return try outcome.output.split(separator: "\n").map { line in
       guard let event = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
