@@ -183,6 +183,8 @@ struct MainLoop: ~Copyable {
   private mutating func isOver() -> Bool {
     let forced = supervisor.ending.load(ordering: .relaxed)
     guard exitStatus != nil || forced else { return false }
+    // No task has the filter any more: that is everybody, and asking costs nothing.
+    if exitStatus != nil, filterIsUnused() { return true }
     let tree = Tree(
       roots: isParent ? [supervisor.mediator.frame.ownPid] : [supervisor.arguments.target],
       own: supervisor.mediator.frame.ownPid)
@@ -192,6 +194,15 @@ struct MainLoop: ~Copyable {
     }
     if monotonicClock() - since > Self.graceNanoseconds { tree.signal(SIGKILL) }
     return tree.members().isEmpty && (exitStatus != nil || !isParent)
+  }
+}
+
+extension MainLoop {
+  /// Every task of the tree has the filter, and a dead one lets it go: POLLHUP on the listener. `seccomp_unotify(2)`.
+  private func filterIsUnused() -> Bool {
+    var entry = pollfd(fd: supervisor.arguments.listener, events: 0, revents: 0)
+    // SAFETY: one entry, alive across the call.
+    return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
   }
 }
 

@@ -39,16 +39,22 @@ struct GlobProgram: Sendable {
     var move = [UInt64](repeating: 0, count: 2 * columns * words)
     var stay = move
     let representatives = classes.representatives
+    // Few sets, many states: which columns a set holds is found once for each set.
+    var columnsOfSet: [ByteSet: [Int]] = [:]
+    func columnsIn(_ set: ByteSet) -> [Int] {
+      if set.isEmpty { return [] }
+      if let known = columnsOfSet[set] { return known }
+      let found = (0..<columns).filter { set.contains(representatives[$0]) }
+      columnsOfSet[set] = found
+      return found
+    }
     for (index, state) in states.enumerated() {
       let (word, bit) = (index / 64, UInt64(1) << UInt64(index % 64))
-      for column in 0..<columns {
-        let byte = representatives[column]
-        let (begins, continues) = (column * words + word, (columns + column) * words + word)
-        if state.moveOnBegin.contains(byte) { move[begins] |= bit }
-        if state.moveOnContinue.contains(byte) { move[continues] |= bit }
-        if state.stayOnBegin.contains(byte) { stay[begins] |= bit }
-        if state.stayOnContinue { stay[continues] |= bit }
-      }
+      for column in columnsIn(state.moveOnBegin) { move[column * words + word] |= bit }
+      for column in columnsIn(state.moveOnContinue) { move[(columns + column) * words + word] |= bit }
+      for column in columnsIn(state.stayOnBegin) { stay[column * words + word] |= bit }
+      guard state.stayOnContinue else { continue }
+      for column in 0..<columns { stay[(columns + column) * words + word] |= bit }
     }
     func mask(_ holds: (GlobProgramBuilder.State) -> Bool) -> [UInt64] {
       var result = [UInt64](repeating: 0, count: words)

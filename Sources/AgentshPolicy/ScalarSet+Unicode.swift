@@ -1,8 +1,24 @@
 extension ScalarSet {
   /// With each scalar also those that differ from it in case only (simple folding, as RE2 folds).
   var ignoringCase: ScalarSet {
+    if let simple = ignoringCaseOfASCII { return simple }
     var added: [ClosedRange<UInt32>] = []
     for orbit in CaseOrbits.all where orbit.contains(where: contains) { added += orbit.map { $0...$0 } }
+    var result = self
+    result.formUnion(ScalarSet(added))
+    return result
+  }
+
+  /// The same for a set within ASCII, without Unicode's tables (which take milliseconds to find): letters have the
+  /// other case, and k and s one more form each, U+212A and U+017F. nil for other sets.
+  private var ignoringCaseOfASCII: ScalarSet? {
+    guard ranges.allSatisfy({ $0.upperBound < 0x80 }) else { return nil }
+    var added: [ClosedRange<UInt32>] = []
+    for letter in UInt32(0x61)...0x7A where contains(letter) || contains(letter - 32) {
+      added += [letter...letter, (letter - 32)...(letter - 32)]
+      if letter == 0x6B { added.append(0x212A...0x212A) }
+      if letter == 0x73 { added.append(0x17F...0x17F) }
+    }
     var result = self
     result.formUnion(ScalarSet(added))
     return result
