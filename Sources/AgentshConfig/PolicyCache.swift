@@ -23,6 +23,13 @@ package final class PolicyCache: Sendable {
     _ nameOrFile: String, directories: [String], context: PolicyContext, allowUnenforced: Bool
   ) throws(LoadFailure) -> LoadedPolicy {
     let (bytes, file) = try PolicyLibrary.source(nameOrFile, directories: directories)
+    return try load(yaml: bytes, file: file, context: context, allowUnenforced: allowUnenforced)
+  }
+
+  /// As `LoadedPolicy.init(yaml:)`.
+  package func load(
+    yaml bytes: [UInt8], file: String, context: PolicyContext, allowUnenforced: Bool
+  ) throws(LoadFailure) -> LoadedPolicy {
     let known = entries.withLock { entries -> LoadedPolicy? in
       let found = entries.firstIndex {
         $0.allowUnenforced == allowUnenforced && $0.file == file && $0.context == context && $0.bytes == bytes

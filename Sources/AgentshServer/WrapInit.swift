@@ -89,7 +89,7 @@ struct WrapInit: Sendable {
     _ wanted: WrapInitRequest, _ session: LiveSession
   ) throws(SessionError) {
     let policy: CompiledPolicy
-    do throws(PolicyError) { policy = try CompiledPolicy(session.details.rules) } catch {
+    do throws(PolicyError) { policy = try CompiledPolicies.shared.compile(session.details.rules) } catch {
       throw .failed("the policy does not compile: \(error)")
     }
     let called = Array(wanted.agentCommand.utf8)

@@ -9,6 +9,7 @@ package struct PolicyChoice: Sendable {
   package let locations: Locations
   /// Paths of the programs and files that nobody inside touches.
   package let floor: [String]
+  private let cache = PolicyCache()
 
   package init(config: ServerConfig, locations: Locations, floor: [String]) {
     self.config = config
@@ -50,7 +51,7 @@ package struct PolicyChoice: Sendable {
     }
     let file = request.policyFile ?? "policy"
     do throws(LoadFailure) {
-      let policy = try LoadedPolicy(
+      let policy = try cache.load(
         yaml: Array(text.utf8), file: file, context: context, allowUnenforced: allowUnenforced)
       return try finish(policy, file: file, extraFloor: request.policyFile.map { [$0] } ?? [])
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
@@ -72,7 +73,7 @@ package struct PolicyChoice: Sendable {
       throw SessionError(.badRequest, .policyNotFound, "there is no policy \"\(name)\"", hint: hint(known))
     }
     do throws(LoadFailure) {
-      let policy = try PolicyLibrary.load(
+      let policy = try cache.load(
         name, directories: directories, context: context, allowUnenforced: allowUnenforced)
       return try finish(policy, file: name, extraFloor: [])
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
@@ -89,7 +90,7 @@ package struct PolicyChoice: Sendable {
   ) throws(LoadFailure) -> Chosen {
     var rules = policy.rules
     rules.floor = Array(Set(rules.floor + floor + extraFloor)).sorted()
-    do throws(PolicyError) { _ = try CompiledPolicy(rules) } catch {
+    do throws(PolicyError) { _ = try CompiledPolicies.shared.compile(rules) } catch {
       throw LoadFailure(file: file, diagnostics: [Diagnostic(.whole, "\(error)")])
     }
     return Chosen(name: rules.name, rules: rules, warnings: policy.unenforced.map { $0.warning(file: file) })
