@@ -52,7 +52,7 @@ struct Journal: ~Copyable {
       let wrote = unsafe bytes.withUnsafeBytes { buffer in
         retryingInterrupt {
           rawCall(
-            Int(SYS_write), Int(file.number), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done)
+            Int(SYS_write), Int(file.number), kernelAddress(buffer.baseAddress) + done, buffer.count - done)
         }
       }
       if wrote <= 0 {

@@ -99,7 +99,7 @@ struct DaemonStarter {
         var pidfd: Int32 = -1
         var stage: Int32 = 0
         // Not in a directory that somebody may want to unmount.
-        unsafe "/".withCString { _ = rawCall(Int(SYS_chdir), Int(bitPattern: $0)) }
+        unsafe "/".withCString { _ = rawCall(Int(SYS_chdir), kernelAddress($0)) }
         let result = unsafe clinux_spawn(&request, &pidfd, &stage)
         rawCall(Int(SYS_exit_group), result < 0 ? -result : 0)
       }
@@ -167,7 +167,7 @@ private func pipe() throws(SystemCallError) -> (read: Int32, write: Int32) {
   var ends: [Int32] = [-1, -1]
   // SAFETY: the kernel writes two numbers.
   let result = unsafe ends.withUnsafeMutableBytes {
-    rawCall(Int(SYS_pipe2), Int(bitPattern: $0.baseAddress), Int(O_CLOEXEC))
+    rawCall(Int(SYS_pipe2), kernelAddress($0.baseAddress), Int(O_CLOEXEC))
   }
   try check("pipe2", result)
   return (ends[0], ends[1])

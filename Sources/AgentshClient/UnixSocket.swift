@@ -34,7 +34,7 @@ package enum UnixSocket {
     let result = retryingInterrupt {
       // SAFETY: `address` lives across the call, which only reads it.
       unsafe address.withUnsafeBytes {
-        rawCall(Int(SYS_connect), Int(number), Int(bitPattern: $0.baseAddress), $0.count)
+        rawCall(Int(SYS_connect), Int(number), kernelAddress($0.baseAddress), $0.count)
       }
     }
     try check("connect", result)
@@ -47,7 +47,7 @@ package enum UnixSocket {
     let type = Int(SOCK_SEQPACKET.rawValue) | Int(SOCK_CLOEXEC.rawValue)
     // SAFETY: the kernel writes two numbers.
     let result = unsafe ends.withUnsafeMutableBytes {
-      rawCall(Int(SYS_socketpair), Int(AF_UNIX), type, 0, Int(bitPattern: $0.baseAddress))
+      rawCall(Int(SYS_socketpair), Int(AF_UNIX), type, 0, kernelAddress($0.baseAddress))
     }
     try check("socketpair", result)
     return (ends[0], ends[1])
@@ -62,8 +62,8 @@ package enum UnixSocket {
     let result = unsafe withUnsafeMutablePointer(to: &credentials) { credentials in
       unsafe withUnsafeMutablePointer(to: &length) { length in
         rawCall(
-          Int(SYS_getsockopt), Int(number), Int(SOL_SOCKET), Int(SO_PEERCRED), Int(bitPattern: credentials),
-          Int(bitPattern: length))
+          Int(SYS_getsockopt), Int(number), Int(SOL_SOCKET), Int(SO_PEERCRED), kernelAddress(credentials),
+          kernelAddress(length))
       }
     }
     try check("getsockopt", result)
@@ -79,7 +79,7 @@ package enum UnixSocket {
     // SAFETY: a struct timeval is two longs here; the kernel only reads it.
     let result = unsafe time.withUnsafeMutableBytes {
       rawCall(
-        Int(SYS_setsockopt), Int(number), Int(SOL_SOCKET), Int(option), Int(bitPattern: $0.baseAddress),
+        Int(SYS_setsockopt), Int(number), Int(SOL_SOCKET), Int(option), kernelAddress($0.baseAddress),
         $0.count)
     }
     try check("setsockopt", result)

@@ -7,7 +7,7 @@ package func poll(_ entries: [(descriptor: Int32, events: Int16)], milliseconds:
   var list = entries.map { pollfd(fd: $0.descriptor, events: $0.events, revents: 0) }
   // SAFETY: `list` lives across the call; the kernel writes its revents.
   _ = unsafe list.withUnsafeMutableBufferPointer {
-    rawCall(Int(SYS_poll), Int(bitPattern: $0.baseAddress), $0.count, milliseconds)
+    rawCall(Int(SYS_poll), kernelAddress($0.baseAddress), $0.count, milliseconds)
   }
   return list.map(\.revents)
 }
@@ -18,7 +18,7 @@ package func waitForExit(_ pid: Int32) -> Int32 {
   _ = retryingInterrupt {
     // SAFETY: `status` lives across the call.
     unsafe withUnsafeMutablePointer(to: &status) {
-      rawCall(Int(SYS_wait4), Int(pid), Int(bitPattern: $0), 0, 0)
+      rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), 0, 0)
     }
   }
   return status

@@ -16,7 +16,7 @@ package enum Output {
       let count = retryingInterrupt {
         // SAFETY: `rest` lives across the call, which only reads it.
         unsafe rest.withUnsafeBytes {
-          rawCall(Int(SYS_write), Int(descriptor), Int(bitPattern: $0.baseAddress), $0.count)
+          rawCall(Int(SYS_write), Int(descriptor), kernelAddress($0.baseAddress), $0.count)
         }
       }
       if count == -Int(EAGAIN) {

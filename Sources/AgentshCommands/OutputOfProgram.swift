@@ -18,7 +18,7 @@ struct OutputOfProgram: ~Copyable {
     var ends: [Int32] = [-1, -1]
     // SAFETY: the kernel writes two numbers.
     let piped = unsafe ends.withUnsafeMutableBytes {
-      rawCall(Int(SYS_pipe2), Int(bitPattern: $0.baseAddress), Int(O_CLOEXEC))
+      rawCall(Int(SYS_pipe2), kernelAddress($0.baseAddress), Int(O_CLOEXEC))
     }
     try check("pipe2", piped)
     let theirs = FileDescriptor(owning: ends[1])
@@ -52,7 +52,7 @@ struct OutputOfProgram: ~Copyable {
       let count = retryingInterrupt {
         // SAFETY: the kernel writes at most the buffer's size.
         unsafe chunk.withUnsafeMutableBytes {
-          rawCall(Int(SYS_read), Int(number), Int(bitPattern: $0.baseAddress), $0.count)
+          rawCall(Int(SYS_read), Int(number), kernelAddress($0.baseAddress), $0.count)
         }
       }
       if count == 0 { return (bytes, waitForExit(pid)) }

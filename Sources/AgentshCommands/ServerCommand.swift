@@ -34,8 +34,8 @@ struct ServerCommand: ParsableCommand {
     let environment = CStringTable(context.environment)
     // SAFETY: the tables outlive the call; on success nothing of this program is left.
     let result = unsafe rawCall(
-      Int(SYS_execve), Int(bitPattern: path.pointer.pointee), Int(bitPattern: arguments.pointer),
-      Int(bitPattern: environment.pointer))
+      Int(SYS_execve), kernelAddress(path.pointer.pointee), kernelAddress(arguments.pointer),
+      kernelAddress(environment.pointer))
     throw CommandFailure("\(program) cannot be started: \(errnoText(Int32(-result)))")
   }
 

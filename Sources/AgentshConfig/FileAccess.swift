@@ -14,7 +14,7 @@ private func openFile(at directory: Int32, _ path: String, flags: Int32) throws(
     unsafe text.withUnsafeMutableBufferPointer { buffer in
       // SAFETY: the string is closed by a zero and lives through the call.
       rawCall(
-        Int(SYS_openat), Int(directory), Int(bitPattern: buffer.baseAddress),
+        Int(SYS_openat), Int(directory), kernelAddress(buffer.baseAddress),
         Int(flags | O_CLOEXEC | O_RDONLY))
     }
   }
@@ -27,7 +27,7 @@ func fileStatus(_ file: borrowing FileDescriptor) throws(SystemCallError) -> sta
   let number = file.number
   // SAFETY: the kernel writes one struct stat of this architecture, which is what libc declares.
   let result = unsafe withUnsafeMutablePointer(to: &status) { place in
-    rawCall(Int(SYS_fstat), Int(number), Int(bitPattern: place))
+    rawCall(Int(SYS_fstat), Int(number), kernelAddress(place))
   }
   try check("fstat", result)
   return status
@@ -51,7 +51,7 @@ func readFile(_ path: String, limit: Int) throws(SystemCallError) -> [UInt8] {
     let count = retryingInterrupt {
       unsafe buffer.withUnsafeMutableBytes { place in
         // SAFETY: the kernel writes at most place.count bytes there.
-        rawCall(Int(SYS_read), Int(number), Int(bitPattern: place.baseAddress), place.count)
+        rawCall(Int(SYS_read), Int(number), kernelAddress(place.baseAddress), place.count)
       }
     }
     guard try check("read", count) > 0 else { return bytes }

@@ -44,7 +44,7 @@ package enum PrivateDirectory {
       var text = Array(path.utf8CString)
       let result = unsafe text.withUnsafeMutableBufferPointer { buffer in
         // SAFETY: the string is closed by a zero and lives through the call.
-        rawCall(Int(SYS_mkdirat), Int(AT_FDCWD), Int(bitPattern: buffer.baseAddress), Int(wanted))
+        rawCall(Int(SYS_mkdirat), Int(AT_FDCWD), kernelAddress(buffer.baseAddress), Int(wanted))
       }
       // What is there already is looked at when it is opened; a parent that may not be written reports itself next.
       guard result == 0 || result == -Int(EEXIST) || index < names.count - 1 else {

@@ -123,7 +123,7 @@ extension Mediator {
     }
     guard let times else { return act(0) }
     // SAFETY: four words, two timespecs, alive across the call.
-    return unsafe times.withUnsafeBufferPointer { act(Int(bitPattern: $0.baseAddress)) }
+    return unsafe times.withUnsafeBufferPointer { act(kernelAddress($0.baseAddress)) }
   }
 
   private func changeExtended(
@@ -161,7 +161,7 @@ extension Mediator {
           guard sets else { return rawCall(Int(SYS_removexattr), path, name) }
           // SAFETY: the value lives across the call.
           return unsafe value.withUnsafeBufferPointer {
-            rawCall(Int(SYS_setxattr), path, name, Int(bitPattern: $0.baseAddress), $0.count, flags)
+            rawCall(Int(SYS_setxattr), path, name, kernelAddress($0.baseAddress), $0.count, flags)
           }
         }
       }
@@ -251,7 +251,7 @@ extension PendingNotification {
     var bytes = [UInt8](repeating: 0, count: count)
     // SAFETY: `count` bytes of ours, alive across the call.
     let got = unsafe bytes.withUnsafeMutableBufferPointer {
-      readProcessMemory(thread, at: address, into: Int(bitPattern: $0.baseAddress), count: count)
+      readProcessMemory(thread, at: address, into: kernelAddress($0.baseAddress), count: count)
     }
     return got == count ? bytes : nil
   }

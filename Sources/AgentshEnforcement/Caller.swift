@@ -72,7 +72,7 @@ extension Mediator {
     var groups = identity.groups
     // SAFETY: the list lives across the call.
     let listed = unsafe groups.withUnsafeMutableBufferPointer {
-      rawCall(Int(SYS_setgroups), $0.count, Int(bitPattern: $0.baseAddress))
+      rawCall(Int(SYS_setgroups), $0.count, kernelAddress($0.baseAddress))
     }
     guard listed == 0 else { return false }
     rawCall(Int(SYS_setfsgid), Int(identity.gid))

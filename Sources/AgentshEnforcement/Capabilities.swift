@@ -16,7 +16,7 @@ func keepCapabilities() throws(SystemCallError) {
   func call(_ number: Int) -> Int {
     unsafe data.withUnsafeMutableBufferPointer { data in
       unsafe withUnsafeMutablePointer(to: &header) {
-        rawCall(number, Int(bitPattern: $0), Int(bitPattern: data.baseAddress))
+        rawCall(number, kernelAddress($0), kernelAddress(data.baseAddress))
       }
     }
   }

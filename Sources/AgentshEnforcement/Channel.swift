@@ -47,7 +47,7 @@ package final class Channel: Sendable {
     while filled < count {
       // SAFETY: the rest of the buffer, alive across the call.
       let got = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
-        rawCall(Int(SYS_read), Int(descriptor), Int(bitPattern: bytes.baseAddress) + filled, count - filled)
+        rawCall(Int(SYS_read), Int(descriptor), kernelAddress(bytes.baseAddress) + filled, count - filled)
       }
       if got == -Int(EINTR) { continue }
       if got == 0 { throw .closed }
@@ -65,7 +65,7 @@ package final class Channel: Sendable {
         // SAFETY: the rest of the bytes, alive across the call.
         let got = unsafe bytes.withUnsafeBufferPointer { buffer in
           rawCall(
-            Int(SYS_sendto), Int(descriptor), Int(bitPattern: buffer.baseAddress) + sent, bytes.count - sent,
+            Int(SYS_sendto), Int(descriptor), kernelAddress(buffer.baseAddress) + sent, bytes.count - sent,
             Int(MSG_NOSIGNAL), 0, 0)
         }
         if got == -Int(EINTR) { continue }

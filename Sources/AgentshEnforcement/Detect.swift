@@ -59,7 +59,7 @@ package func reportMechanisms(to descriptor: Int32) -> Int32 {
     // SAFETY: the kernel reads the buffer during the call.
     let written = unsafe rest.withUnsafeBufferPointer { buffer in
       let size = buffer.count
-      let address = Int(bitPattern: buffer.baseAddress)
+      let address = kernelAddress(buffer.baseAddress)
       return retryingInterrupt { rawCall(Int(SYS_write), Int(descriptor), address, size) }
     }
     guard written > 0 else { return 1 }

@@ -68,7 +68,7 @@ func readHead(ofPinned descriptor: Int32, mayBlock: Bool, into head: inout [UInt
   // SAFETY: `headSize` bytes, alive across the call.
   let count = unsafe head.withUnsafeMutableBytes {
     rawCall(
-      Int(SYS_pread64), Int(file.number), Int(bitPattern: $0.baseAddress), ExecFormat.headSize, 0)
+      Int(SYS_pread64), Int(file.number), kernelAddress($0.baseAddress), ExecFormat.headSize, 0)
   }
   return count < 0 ? Int32(truncatingIfNeeded: -count) : 0
 }

@@ -15,7 +15,7 @@ struct ExecImage {
     let executable = ProcPath(process, "exe")
     let found = executable.withAddress { address in
       // SAFETY: `information` lives across the call.
-      unsafe withUnsafeMutablePointer(to: &information) { rawCall(Int(SYS_stat), address, Int(bitPattern: $0)) }
+      unsafe withUnsafeMutablePointer(to: &information) { rawCall(Int(SYS_stat), address, kernelAddress($0)) }
     }
     let opened = ProcPath(process, "cmdline").open(flags: O_RDONLY | O_CLOEXEC)
     guard found == 0, opened >= 0 else { return }
@@ -25,7 +25,7 @@ struct ExecImage {
     while filled < bytes.count {
       // SAFETY: within the array, alive across the call.
       let count = unsafe bytes.withUnsafeMutableBytes {
-        rawCall(Int(SYS_read), Int(file.number), Int(bitPattern: $0.baseAddress) + filled, $0.count - filled)
+        rawCall(Int(SYS_read), Int(file.number), kernelAddress($0.baseAddress) + filled, $0.count - filled)
       }
       if count == -Int(EINTR) { continue }
       if count < 0 { return }

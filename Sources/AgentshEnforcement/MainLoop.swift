@@ -125,7 +125,7 @@ struct MainLoop: ~Copyable {
     while true {
       // SAFETY: `information` lives across the call.
       let count = unsafe withUnsafeMutablePointer(to: &information) {
-        rawCall(Int(SYS_read), Int(descriptor), Int(bitPattern: $0), MemoryLayout<signalfd_siginfo>.size)
+        rawCall(Int(SYS_read), Int(descriptor), kernelAddress($0), MemoryLayout<signalfd_siginfo>.size)
       }
       guard count == MemoryLayout<signalfd_siginfo>.size else { return }
       let signal = Int32(bitPattern: information.ssi_signo)
@@ -153,7 +153,7 @@ struct MainLoop: ~Copyable {
         var status: Int32 = 0
         // SAFETY: `status` lives across the call. __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
         let pid = unsafe withUnsafeMutablePointer(to: &status) {
-          rawCall(Int(SYS_wait4), -1, Int(bitPattern: $0), 0x4000_0000 | 0x2000_0000 | 1 | 2, 0)
+          rawCall(Int(SYS_wait4), -1, kernelAddress($0), 0x4000_0000 | 0x2000_0000 | 1 | 2, 0)
         }
         guard pid > 0 else { return }
         found.append((Int32(pid), status))
@@ -220,7 +220,7 @@ func connectUnix(_ path: String) -> Int32? {
   guard socket >= 0 else { return nil }
   // SAFETY: `address` lives across the call.
   let result = unsafe withUnsafePointer(to: &address) {
-    rawCall(Int(SYS_connect), socket, Int(bitPattern: $0), MemoryLayout<sockaddr_un>.size)
+    rawCall(Int(SYS_connect), socket, kernelAddress($0), MemoryLayout<sockaddr_un>.size)
   }
   if result < 0 {
     closeDescriptor(Int32(socket))

@@ -48,7 +48,7 @@ struct NotificationProbe {
     var ends: (Int32, Int32) = (-1, -1)
     // SAFETY: two descriptors' room, alive across the call.
     let made = unsafe withUnsafeMutablePointer(to: &ends) {
-      rawCall(Int(SYS_socketpair), Int(AF_UNIX), packets, 0, Int(bitPattern: $0))
+      rawCall(Int(SYS_socketpair), Int(AF_UNIX), packets, 0, kernelAddress($0))
     }
     guard made == 0 else { return "socketpair: \(errnoText(Int32(-made)))" }
     let ours = FileDescriptor(owning: ends.0)
@@ -115,7 +115,7 @@ struct NotificationProbe {
     let count = bytes.count
     // SAFETY: the buffer has `count` bytes and lives across the call.
     let result = unsafe bytes.withUnsafeMutableBufferPointer {
-      readProcessMemory(thread, at: address, into: Int(bitPattern: $0.baseAddress), count: count)
+      readProcessMemory(thread, at: address, into: kernelAddress($0.baseAddress), count: count)
     }
     if result < 0 { return result }
     return String(decoding: bytes, as: UTF8.self) == path.description ? 0 : -Int(EFAULT)
@@ -127,11 +127,11 @@ struct NotificationProbe {
     var byte = mark
     // SAFETY: two descriptors' room and one byte, alive across the calls.
     let made = unsafe withUnsafeMutablePointer(to: &ends) {
-      rawCall(Int(SYS_pipe2), Int(bitPattern: $0), Int(O_CLOEXEC))
+      rawCall(Int(SYS_pipe2), kernelAddress($0), Int(O_CLOEXEC))
     }
     if made < 0 { return made }
     let written = unsafe withUnsafeMutablePointer(to: &byte) {
-      rawCall(Int(SYS_write), Int(ends.1), Int(bitPattern: $0), 1)
+      rawCall(Int(SYS_write), Int(ends.1), kernelAddress($0), 1)
     }
     closeDescriptor(ends.1)
     if written == 1 { return Int(ends.0) }
@@ -164,12 +164,12 @@ struct NotificationProbe {
   private static func grandchild() -> Int32 {
     // SAFETY: the literal ends with NUL and is never freed.
     let opened = unsafe rawCall(
-      Int(SYS_openat), Int(AT_FDCWD), Int(bitPattern: path.utf8Start), Int(O_RDONLY), 0)
+      Int(SYS_openat), Int(AT_FDCWD), kernelAddress(path.utf8Start), Int(O_RDONLY), 0)
     if opened < 0 { return Int32(-opened) }
     var byte: UInt8 = 0
     // SAFETY: one byte, alive across the call.
     let count = unsafe withUnsafeMutablePointer(to: &byte) {
-      rawCall(Int(SYS_read), opened, Int(bitPattern: $0), 1)
+      rawCall(Int(SYS_read), opened, kernelAddress($0), 1)
     }
     return count == 1 && byte == mark ? 0 : EIO
   }

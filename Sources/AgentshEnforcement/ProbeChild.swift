@@ -56,7 +56,7 @@ struct ProbeChild: ~Copyable {
 func waitFor(_ pid: Int32, _ options: Int, _ status: inout Int32) -> Int {
   // SAFETY: `status` lives across the call.
   unsafe withUnsafeMutablePointer(to: &status) {
-    rawCall(Int(SYS_wait4), Int(pid), Int(bitPattern: $0), options, 0)
+    rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), options, 0)
   }
 }
 

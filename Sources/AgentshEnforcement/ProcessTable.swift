@@ -82,7 +82,7 @@ package final class ProcessTable: Sendable {
     var bytes = InlineArray<64, UInt8>(repeating: 0)
     // SAFETY: 64 bytes, alive across the call.
     let count = unsafe withUnsafeMutablePointer(to: &bytes) {
-      rawCall(Int(SYS_read), Int(file.number), Int(bitPattern: $0), 64)
+      rawCall(Int(SYS_read), Int(file.number), kernelAddress($0), 64)
     }
     var length = max(0, min(count, 64))
     if length > 0, bytes[length - 1] == 10 { length -= 1 }

@@ -27,7 +27,7 @@ package struct Spool: ~Copyable {
       // SAFETY: the rest of the frame, alive across the call.
       let got = unsafe frame.withUnsafeBufferPointer { bytes in
         rawCall(
-          Int(SYS_write), Int(file.number), Int(bitPattern: bytes.baseAddress) + written, frame.count - written)
+          Int(SYS_write), Int(file.number), kernelAddress(bytes.baseAddress) + written, frame.count - written)
       }
       if got == -Int(EINTR) { continue }
       if got <= 0 {
@@ -61,7 +61,7 @@ package struct Spool: ~Copyable {
       // SAFETY: the rest of the buffer, alive across the call.
       let got = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
         rawCall(
-          Int(SYS_pread64), Int(file.number), Int(bitPattern: bytes.baseAddress) + filled, count - filled,
+          Int(SYS_pread64), Int(file.number), kernelAddress(bytes.baseAddress) + filled, count - filled,
           Int(offset) + filled)
       }
       if got == -Int(EINTR) { continue }

@@ -209,7 +209,7 @@ private func write(_ byte: UInt8, to socket: Int32) -> Bool {
   var byte = byte
   // SAFETY: one byte, alive across the call.
   return unsafe rawCall(
-    Int(SYS_sendto), Int(socket), Int(bitPattern: withUnsafePointer(to: &byte) { unsafe $0 }), 1, Int(MSG_NOSIGNAL))
+    Int(SYS_sendto), Int(socket), kernelAddress(withUnsafePointer(to: &byte) { unsafe $0 }), 1, Int(MSG_NOSIGNAL))
     == 1
 }
 
@@ -217,5 +217,5 @@ private func write(_ byte: UInt8, to socket: Int32) -> Bool {
 func writeError(_ text: String) {
   let bytes = Array(text.utf8)
   // SAFETY: the bytes live across the call.
-  _ = unsafe bytes.withUnsafeBufferPointer { rawCall(Int(SYS_write), 2, Int(bitPattern: $0.baseAddress), $0.count) }
+  _ = unsafe bytes.withUnsafeBufferPointer { rawCall(Int(SYS_write), 2, kernelAddress($0.baseAddress), $0.count) }
 }

@@ -52,7 +52,7 @@ func peerHandleStatus() -> MechanismStatus {
   var size = socklen_t(MemoryLayout<Int32>.size)
   // SAFETY: room for two descriptors, then for one and its size; all live across the calls.
   let made = unsafe withUnsafeMutablePointer(to: &ends) {
-    rawCall(Int(SYS_socketpair), Int(AF_UNIX), 1 | Int(O_CLOEXEC), 0, Int(bitPattern: $0))
+    rawCall(Int(SYS_socketpair), Int(AF_UNIX), 1 | Int(O_CLOEXEC), 0, kernelAddress($0))
   }
   guard made == 0 else {
     return MechanismStatus("peer_handles", false, "socketpair: \(errnoText(Int32(-made)))")
@@ -60,7 +60,7 @@ func peerHandleStatus() -> MechanismStatus {
   let result = unsafe withUnsafeMutablePointer(to: &handle) { handle in
     unsafe withUnsafeMutablePointer(to: &size) { size in
       rawCall(
-        Int(SYS_getsockopt), Int(ends.0), Int(SOL_SOCKET), 77, Int(bitPattern: handle), Int(bitPattern: size))
+        Int(SYS_getsockopt), Int(ends.0), Int(SOL_SOCKET), 77, kernelAddress(handle), kernelAddress(size))
     }
   }
   closeDescriptor(ends.0)

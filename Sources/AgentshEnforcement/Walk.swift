@@ -169,7 +169,7 @@ extension Mediator {
     var information = statfs()
     // SAFETY: `information` lives across the call.
     let result = unsafe withUnsafeMutablePointer(to: &information) {
-      rawCall(Int(SYS_fstatfs), Int(descriptor), Int(bitPattern: $0))
+      rawCall(Int(SYS_fstatfs), Int(descriptor), kernelAddress($0))
     }
     return result == 0 && Int(information.f_type) == Self.procMagic
   }

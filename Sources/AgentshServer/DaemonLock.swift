@@ -59,7 +59,7 @@ func writeAll(_ bytes: [UInt8], to file: Int32) throws(SystemCallError) {
     // SAFETY: the range lies inside the array.
     let count = unsafe bytes.withUnsafeBytes { buffer in
       retryingInterrupt {
-        rawCall(Int(SYS_write), Int(file), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done)
+        rawCall(Int(SYS_write), Int(file), kernelAddress(buffer.baseAddress) + done, buffer.count - done)
       }
     }
     done += try check("write", count)

@@ -44,7 +44,7 @@ struct FrameReader: ~Copyable {
       // SAFETY: `room` bytes behind `have` belong to the array.
       let got = unsafe bytes.withUnsafeMutableBytes { buffer in
         retryingInterrupt {
-          rawCall(Int(SYS_read), Int(socket.number), Int(bitPattern: buffer.baseAddress) + have, room)
+          rawCall(Int(SYS_read), Int(socket.number), kernelAddress(buffer.baseAddress) + have, room)
         }
       }
       if got == -Int(EAGAIN) {

@@ -15,7 +15,7 @@ enum ServerSocket {
     let address: [UInt8] = [UInt8(AF_UNIX), 0] + bytes + [0]
     // SAFETY: the address lives across the call, which only reads it.
     let bound = unsafe address.withUnsafeBytes {
-      rawCall(Int(SYS_bind), Int(socket.number), Int(bitPattern: $0.baseAddress), $0.count)
+      rawCall(Int(SYS_bind), Int(socket.number), kernelAddress($0.baseAddress), $0.count)
     }
     try check("bind", bound)
     // Made 0700 by our umask; nobody can connect before listen, so widening here opens no window.
@@ -41,8 +41,8 @@ enum ServerSocket {
     let result = unsafe withUnsafeMutablePointer(to: &credentials) { credentials in
       unsafe withUnsafeMutablePointer(to: &length) { length in
         rawCall(
-          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_PEERCRED), Int(bitPattern: credentials),
-          Int(bitPattern: length))
+          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_PEERCRED), kernelAddress(credentials),
+          kernelAddress(length))
       }
     }
     try check("getsockopt", result)
@@ -58,8 +58,8 @@ enum ServerSocket {
     let result = unsafe withUnsafeMutablePointer(to: &number) { number in
       unsafe withUnsafeMutablePointer(to: &length) { length in
         rawCall(
-          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), 77, Int(bitPattern: number),
-          Int(bitPattern: length))
+          Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), 77, kernelAddress(number),
+          kernelAddress(length))
       }
     }
     if result == 0, number >= 0 { return FileDescriptor(owning: number) }
@@ -75,7 +75,7 @@ enum ServerSocket {
     // SAFETY: struct timeval is two longs; the kernel only reads it.
     let result = unsafe time.withUnsafeBytes {
       rawCall(
-        Int(SYS_setsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_SNDTIMEO), Int(bitPattern: $0.baseAddress),
+        Int(SYS_setsockopt), Int(socket), Int(SOL_SOCKET), Int(SO_SNDTIMEO), kernelAddress($0.baseAddress),
         $0.count)
     }
     try check("setsockopt", result)
@@ -87,7 +87,7 @@ enum ServerSocket {
     let type = Int(SOCK_STREAM.rawValue) | Int(SOCK_CLOEXEC.rawValue)
     // SAFETY: the kernel writes two numbers.
     let result = unsafe withUnsafeMutablePointer(to: &ends) {
-      rawCall(Int(SYS_socketpair), Int(AF_UNIX), type, 0, Int(bitPattern: $0))
+      rawCall(Int(SYS_socketpair), Int(AF_UNIX), type, 0, kernelAddress($0))
     }
     try check("socketpair", result)
     return ends
@@ -101,7 +101,7 @@ enum ServerSocket {
       let count = unsafe bytes.withUnsafeBytes { buffer in
         retryingInterrupt {
           rawCall(
-            Int(SYS_sendto), Int(socket), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done,
+            Int(SYS_sendto), Int(socket), kernelAddress(buffer.baseAddress) + done, buffer.count - done,
             Int(MSG_NOSIGNAL))
         }
       }
@@ -115,7 +115,7 @@ func waitForAny(_ descriptors: [Int32], milliseconds: Int) -> [Int] {
   var entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
   // SAFETY: the array lives across the call. EINTR counts as nothing.
   let result = unsafe entries.withUnsafeMutableBufferPointer {
-    rawCall(Int(SYS_poll), Int(bitPattern: $0.baseAddress), $0.count, milliseconds)
+    rawCall(Int(SYS_poll), kernelAddress($0.baseAddress), $0.count, milliseconds)
   }
   guard result > 0 else { return [] }
   return entries.indices.filter { entries[$0].revents != 0 }

@@ -66,7 +66,7 @@ private func groups(of name: UnsafePointer<CChar>, primary: UInt32) -> [UInt32] 
 package func takeFileRights(of user: UserEntry) throws(SystemCallError) {
   // SAFETY: the kernel reads `count` numbers.
   let result = unsafe user.groups.withUnsafeBufferPointer {
-    rawCall(Int(SYS_setgroups), $0.count, Int(bitPattern: $0.baseAddress))
+    rawCall(Int(SYS_setgroups), $0.count, kernelAddress($0.baseAddress))
   }
   try check("setgroups", result)
   rawCall(Int(SYS_setfsgid), Int(user.gid))

@@ -17,6 +17,8 @@ long clinux_syscall(long number, long a, long b, long c, long d, long e, long f)
   return result;
 }
 
+long clinux_address(const void *pointer) { return (long)pointer; }
+
 long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags)
 {
   struct sock_fprog fprog = { .len = count, .filter = (struct sock_filter *)program };

@@ -85,5 +85,5 @@ package enum CgroupAbsent: Error, Equatable, CustomStringConvertible {
 /// Passes the address of a NUL-terminated copy to a raw call.
 func withPath(_ path: String, _ body: (Int) -> Int) -> Int {
   // SAFETY: the copy lives across the call, and the kernel only reads it.
-  unsafe path.withCString { body(Int(bitPattern: $0)) }
+  unsafe path.withCString { body(kernelAddress($0)) }
 }

@@ -44,7 +44,7 @@ package struct Ruleset: ~Copyable {
     let size = MemoryLayout<clinux_landlock_ruleset_attr>.size
     // SAFETY: the kernel copies `size` bytes of `attributes` during the call.
     let result = unsafe withUnsafePointer(to: &attributes) {
-      rawCall(LandlockCall.create, Int(bitPattern: $0), size, 0)
+      rawCall(LandlockCall.create, kernelAddress($0), size, 0)
     }
     return (abi, Int32(truncatingIfNeeded: try check("landlock_create_ruleset", result)))
   }
@@ -58,14 +58,14 @@ package struct Ruleset: ~Copyable {
     let flags = Int(O_PATH | O_CLOEXEC)
     // SAFETY: the kernel reads the NUL-terminated copy during the call.
     let opened = unsafe path.withCString {
-      rawCall(Int(SYS_openat), Int(AT_FDCWD), Int(bitPattern: $0), flags, 0)
+      rawCall(Int(SYS_openat), Int(AT_FDCWD), kernelAddress($0), flags, 0)
     }
     if [ENOENT, ENOTDIR, ELOOP, EACCES].contains(Int32(truncatingIfNeeded: -opened)) { return false }
     let object = FileDescriptor(owning: Int32(truncatingIfNeeded: try check("openat", opened)))
     var status = stat()
     // SAFETY: `status` lives across the call.
     let looked = unsafe withUnsafeMutablePointer(to: &status) {
-      rawCall(Int(SYS_fstat), Int(object.number), Int(bitPattern: $0))
+      rawCall(Int(SYS_fstat), Int(object.number), kernelAddress($0))
     }
     try check("fstat", looked)
     var rights = access.intersection(handled)
@@ -76,7 +76,7 @@ package struct Ruleset: ~Copyable {
     rule.parent_fd = object.number
     // SAFETY: the kernel copies `rule` during the call.
     let added = unsafe withUnsafePointer(to: &rule) {
-      rawCall(LandlockCall.addRule, Int(descriptor.number), 1, Int(bitPattern: $0), 0)
+      rawCall(LandlockCall.addRule, Int(descriptor.number), 1, kernelAddress($0), 0)
     }
     try check("landlock_add_rule", added)
     return true

@@ -10,7 +10,7 @@ package func directoryNames(_ path: String) -> [String] {
   while true {
     // SAFETY: the kernel writes at most the buffer's size.
     let count = unsafe buffer.withUnsafeMutableBytes {
-      rawCall(Int(SYS_getdents64), Int(directory.number), Int(bitPattern: $0.baseAddress), $0.count)
+      rawCall(Int(SYS_getdents64), Int(directory.number), kernelAddress($0.baseAddress), $0.count)
     }
     guard count > 0 else { return names }
     var at = 0

@@ -12,7 +12,7 @@ package func openAt2(
     // SAFETY: `how` and the path outlive the call.
     unsafe withUnsafePointer(to: &how) { how in
       rawCall(
-        Int(CLINUX_SYS_OPENAT2), Int(directory), address + start, Int(bitPattern: how), MemoryLayout<open_how>.size)
+        Int(CLINUX_SYS_OPENAT2), Int(directory), address + start, kernelAddress(how), MemoryLayout<open_how>.size)
     }
   }
 }
@@ -28,7 +28,7 @@ package func closeDescriptor(_ number: Int32) -> Int { rawCall(Int(SYS_close), I
 /// `fstat(2)`.
 package func statDescriptor(_ number: Int32, _ result: inout stat) -> Int {
   // SAFETY: `result` lives across the call.
-  unsafe withUnsafeMutablePointer(to: &result) { rawCall(Int(SYS_fstat), Int(number), Int(bitPattern: $0)) }
+  unsafe withUnsafeMutablePointer(to: &result) { rawCall(Int(SYS_fstat), Int(number), kernelAddress($0)) }
 }
 
 /// `fstatat(2)`; `flags`: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
@@ -38,7 +38,7 @@ package func statAt(
   path.withAddress { address in
     // SAFETY: `result` lives across the call.
     unsafe withUnsafeMutablePointer(to: &result) {
-      rawCall(Int(SYS_newfstatat), Int(directory), address + start, Int(bitPattern: $0), Int(flags))
+      rawCall(Int(SYS_newfstatat), Int(directory), address + start, kernelAddress($0), Int(flags))
     }
   }
 }

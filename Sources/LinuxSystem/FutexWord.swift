@@ -31,7 +31,7 @@ package final class FutexWord: Sendable {
     // SAFETY: `limit` lives across the call; the word lives as long as self.
     unsafe withUnsafePointer(to: &limit) { limit in
       unsafe _ = rawCall(
-        Int(SYS_futex), Int(bitPattern: word), 0 | 128, Int(seen), milliseconds == nil ? 0 : Int(bitPattern: limit))
+        Int(SYS_futex), kernelAddress(word), 0 | 128, Int(seen), milliseconds == nil ? 0 : kernelAddress(limit))
     }
   }
 
@@ -43,6 +43,6 @@ package final class FutexWord: Sendable {
 
   private func wake(_ count: Int) {
     unsafe word.pointee.add(1, ordering: .acquiringAndReleasing)
-    unsafe _ = rawCall(Int(SYS_futex), Int(bitPattern: word), 1 | 128, count)
+    unsafe _ = rawCall(Int(SYS_futex), kernelAddress(word), 1 | 128, count)
   }
 }

@@ -43,7 +43,7 @@ package enum NamedThread {
     }
     func run() {
       // SAFETY: a StaticString's bytes live for ever.
-      unsafe _ = rawCall(Int(SYS_prctl), Int(PR_SET_NAME), Int(bitPattern: name.utf8Start))
+      unsafe _ = rawCall(Int(SYS_prctl), Int(PR_SET_NAME), kernelAddress(name.utf8Start))
       body()
     }
   }

@@ -104,7 +104,7 @@ package struct PathText: Sendable {
     overflowed = false
     let room = min(capacity, Self.capacity)
     // SAFETY: `room` bytes of storage; the call writes no more.
-    let result = unsafe storage.withUnsafeMutableBufferPointer { body(Int(bitPattern: $0.baseAddress)) }
+    let result = unsafe storage.withUnsafeMutableBufferPointer { body(kernelAddress($0.baseAddress)) }
     count = max(0, min(result, room))
     storage[count] = 0
     return result
@@ -123,7 +123,7 @@ package struct PathText: Sendable {
   @inline(__always)
   package func withAddress(_ body: (Int) -> Int) -> Int {
     // SAFETY: the storage ends in NUL and outlives the call; the kernel only reads it.
-    unsafe storage.withUnsafeBufferPointer { body(Int(bitPattern: $0.baseAddress)) }
+    unsafe storage.withUnsafeBufferPointer { body(kernelAddress($0.baseAddress)) }
   }
 }
 

@@ -48,7 +48,7 @@ package struct ProcPath: Sendable {
   @inline(__always)
   package func withAddress(_ body: (Int) -> Int) -> Int {
     // SAFETY: 64 bytes of which the last is never written: NUL-terminated; the kernel only reads them.
-    unsafe storage.span.withUnsafeBufferPointer { body(Int(bitPattern: $0.baseAddress)) }
+    unsafe storage.span.withUnsafeBufferPointer { body(kernelAddress($0.baseAddress)) }
   }
 
   /// `readlink(2)` of this name.

@@ -13,7 +13,7 @@ package func readProcessMemory(
   return unsafe withUnsafePointer(to: &local) { local in
     unsafe withUnsafePointer(to: &remote) { remote in
       rawCall(
-        Int(SYS_process_vm_readv), Int(process), Int(bitPattern: local), 1, Int(bitPattern: remote), 1, 0)
+        Int(SYS_process_vm_readv), Int(process), kernelAddress(local), 1, kernelAddress(remote), 1, 0)
     }
   }
 }

@@ -26,7 +26,7 @@ package func readProcessMemory(_ process: Int32, pieces: [MemoryPiece], into buf
     return unsafe withUnsafePointer(to: &local) { local in
       unsafe remote.withUnsafeBufferPointer { remote in
         rawCall(
-          Int(SYS_process_vm_readv), Int(process), Int(bitPattern: local), 1, Int(bitPattern: remote.baseAddress),
+          Int(SYS_process_vm_readv), Int(process), kernelAddress(local), 1, kernelAddress(remote.baseAddress),
           remote.count, 0)
       }
     }
@@ -49,7 +49,7 @@ package struct ThreadIdentity: Sendable, Equatable {
     words[0] = 1  // PIDFD_INFO_PID
     // SAFETY: 64 bytes, which the request's number says, alive across the call.
     let result = unsafe withUnsafeMutablePointer(to: &words) {
-      rawCall(Int(SYS_ioctl), Int(pidfd.number), 0xc040_ff0b, Int(bitPattern: $0))
+      rawCall(Int(SYS_ioctl), Int(pidfd.number), 0xc040_ff0b, kernelAddress($0))
     }
     guard result == 0, words[0] & 1 != 0, words[4] == UInt32(bitPattern: thread), words[5] != 0 else { return nil }
     process = Int32(bitPattern: words[5])

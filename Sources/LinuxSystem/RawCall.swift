@@ -10,6 +10,11 @@ package func rawCall(
   clinux_syscall(number, a, b, c, d, e, f)
 }
 
+/// The address of memory that a raw call reads or writes; nil is 0. The only way to make one: `Int(bitPattern:)` hides
+/// from the optimiser that the memory changes.
+@inline(__always)
+@safe package func kernelAddress(_ pointer: UnsafeRawPointer?) -> Int { unsafe clinux_address(pointer) }
+
 /// Turns `-errno` into a thrown error that names the call.
 @inline(__always) @discardableResult
 package func check(_ call: StaticName, _ result: Int) throws(SystemCallError) -> Int {

@@ -26,8 +26,8 @@ package func socketOption(_ socket: Int32, _ option: Int32) -> Result<Int32, Sys
   let result = unsafe withUnsafeMutablePointer(to: &value) { value in
     unsafe withUnsafeMutablePointer(to: &length) { length in
       rawCall(
-        Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(option), Int(bitPattern: value),
-        Int(bitPattern: length))
+        Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(option), kernelAddress(value),
+        kernelAddress(length))
     }
   }
   return result < 0
@@ -43,8 +43,8 @@ package func socketOptionWords(_ socket: Int32, _ option: Int32) -> (Int, Int)? 
   let result = unsafe withUnsafeMutablePointer(to: &value) { value in
     unsafe withUnsafeMutablePointer(to: &length) { length in
       rawCall(
-        Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(option), Int(bitPattern: value),
-        Int(bitPattern: length))
+        Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), Int(option), kernelAddress(value),
+        kernelAddress(length))
     }
   }
   return result < 0 ? nil : value
@@ -58,8 +58,8 @@ package func socketRoom(_ socket: Int32) -> Int {
   let result = unsafe withUnsafeMutablePointer(to: &values) { values in
     unsafe withUnsafeMutablePointer(to: &length) { length in
       rawCall(
-        Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), 55, Int(bitPattern: values),
-        Int(bitPattern: length))
+        Int(SYS_getsockopt), Int(socket), Int(SOL_SOCKET), 55, kernelAddress(values),
+        kernelAddress(length))
     }
   }
   guard result == 0, length >= 24 else { return 0 }
@@ -85,7 +85,7 @@ package func sendMessage(
             msg_control: control.isEmpty ? nil : UnsafeMutableRawPointer(mutating: control.baseAddress),
             msg_controllen: control.count, msg_flags: 0)
           return unsafe withUnsafePointer(to: &message) {
-            rawCall(Int(SYS_sendmsg), Int(socket), Int(bitPattern: $0), Int(flags))
+            rawCall(Int(SYS_sendmsg), Int(socket), kernelAddress($0), Int(flags))
           }
         }
         return address?.withAddress(send) ?? send(0)
@@ -121,8 +121,8 @@ package func readProcessRanges(
     unsafe remote.withUnsafeBufferPointer { remote in
       result = unsafe withUnsafePointer(to: &local) {
         rawCall(
-          Int(SYS_process_vm_readv), Int(process), Int(bitPattern: $0), 1,
-          Int(bitPattern: remote.baseAddress),
+          Int(SYS_process_vm_readv), Int(process), kernelAddress($0), 1,
+          kernelAddress(remote.baseAddress),
           remote.count, 0)
       }
     }
@@ -142,7 +142,7 @@ package func storeNumber(_ value: UInt32, in process: Int32, at address: UInt64)
     return unsafe withUnsafePointer(to: &local) { local in
       unsafe withUnsafePointer(to: &remote) { remote in
         rawCall(
-          Int(SYS_process_vm_writev), Int(process), Int(bitPattern: local), 1, Int(bitPattern: remote), 1, 0)
+          Int(SYS_process_vm_writev), Int(process), kernelAddress(local), 1, kernelAddress(remote), 1, 0)
       }
     }
   }
@@ -162,12 +162,12 @@ package func confineSocketCreation(to directory: Int32) -> Int {
   var attributes = clinux_landlock_ruleset_attr()
   attributes.handled_access_fs = makeSocketRight
   // SAFETY: the structures live across the calls. ABI 1 knows the first field alone.
-  let made = unsafe withUnsafePointer(to: &attributes) { rawCall(444, Int(bitPattern: $0), 8, 0) }
+  let made = unsafe withUnsafePointer(to: &attributes) { rawCall(444, kernelAddress($0), 8, 0) }
   guard made >= 0 else { return made }
   let ruleset = FileDescriptor(owning: Int32(truncatingIfNeeded: made))
   var rule = clinux_landlock_path_beneath(allowed_access: makeSocketRight, parent_fd: directory)
   let added = unsafe withUnsafePointer(to: &rule) {
-    rawCall(445, Int(ruleset.number), 1, Int(bitPattern: $0), 0)
+    rawCall(445, Int(ruleset.number), 1, kernelAddress($0), 0)
   }
   guard added >= 0 else { return added }
   let privileges = rawCall(Int(SYS_prctl), Int(PR_SET_NO_NEW_PRIVS), 1)

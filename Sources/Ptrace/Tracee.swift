@@ -72,7 +72,7 @@ package struct Tracee: ~Copyable {
     var value = 0
     // SAFETY: the raw call stores one word at `value`, which lives across it.
     let result = unsafe withUnsafeMutablePointer(to: &value) {
-      rawCall(Int(SYS_ptrace), Self.peekUser, Int(thread), 10 * 8, Int(bitPattern: $0))
+      rawCall(Int(SYS_ptrace), Self.peekUser, Int(thread), 10 * 8, kernelAddress($0))
     }
     return result < 0 ? nil : value
   }
@@ -120,7 +120,7 @@ private struct WaitInformation {
     // SAFETY: 128 bytes, the size of siginfo_t, alive across the call.
     unsafe withUnsafeMutablePointer(to: &words) {
       rawCall(
-        Int(SYS_waitid), kind, Int(thread), Int(bitPattern: $0), options | Self.all | Self.ownThread, 0)
+        Int(SYS_waitid), kind, Int(thread), kernelAddress($0), options | Self.all | Self.ownThread, 0)
     }
   }
 }

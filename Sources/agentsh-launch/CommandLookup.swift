@@ -43,8 +43,8 @@ struct CommandLookup {
     // SAFETY: both live across the calls; the path ends with NUL.
     let results = unsafe path.withUnsafeBufferPointer { path in
       unsafe withUnsafeMutablePointer(to: &status) { status in
-        let address = Int(bitPattern: path.baseAddress)
-        let looked = rawCall(SystemCall.newfstatat, Int(AT_FDCWD), address, Int(bitPattern: status), 0)
+        let address = kernelAddress(path.baseAddress)
+        let looked = rawCall(SystemCall.newfstatat, Int(AT_FDCWD), address, kernelAddress(status), 0)
         return (looked, rawCall(SystemCall.faccessat, Int(AT_FDCWD), address, Int(X_OK)))
       }
     }

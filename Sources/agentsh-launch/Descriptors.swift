@@ -31,7 +31,7 @@ struct Descriptors {
     var status = stat()
     // SAFETY: `status` lives across the call.
     let result = unsafe withUnsafeMutablePointer(to: &status) {
-      rawCall(SystemCall.fstat, Int(number), Int(bitPattern: $0))
+      rawCall(SystemCall.fstat, Int(number), kernelAddress($0))
     }
     _ = try LaunchError.step(.badKeptDescriptor) { () throws(SystemCallError) in try check("fstat", result) }
     guard status.st_mode & 0o170000 != 0o040000 else {

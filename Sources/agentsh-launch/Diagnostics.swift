@@ -37,7 +37,7 @@ struct Diagnostics {
     let bytes = Array("agentsh-launch: \(text)\n".utf8)
     // SAFETY: the kernel reads `bytes` during the call.
     unsafe bytes.withUnsafeBufferPointer {
-      _ = rawCall(SystemCall.write, Int(descriptor), Int(bitPattern: $0.baseAddress), $0.count)
+      _ = rawCall(SystemCall.write, Int(descriptor), kernelAddress($0.baseAddress), $0.count)
     }
   }
 }

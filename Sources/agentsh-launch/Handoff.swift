@@ -16,8 +16,8 @@ struct Handoff {
     let result = unsafe withUnsafeMutablePointer(to: &type) { type in
       unsafe withUnsafeMutablePointer(to: &size) { size in
         rawCall(
-          SystemCall.getsockopt, Int(socket), Int(SOL_SOCKET), Int(SO_TYPE), Int(bitPattern: type),
-          Int(bitPattern: size))
+          SystemCall.getsockopt, Int(socket), Int(SOL_SOCKET), Int(SO_TYPE), kernelAddress(type),
+          kernelAddress(size))
       }
     }
     _ = try LaunchError.step(.noNotifySocket) { () throws(SystemCallError) in try check("getsockopt", result)
@@ -52,7 +52,7 @@ struct Handoff {
     var byte: UInt8 = 0
     // SAFETY: one byte, alive across the call.
     let result = unsafe withUnsafeMutablePointer(to: &byte) { byte in
-      retryingInterrupt { rawCall(SystemCall.read, Int(socket), Int(bitPattern: byte), 1) }
+      retryingInterrupt { rawCall(SystemCall.read, Int(socket), kernelAddress(byte), 1) }
     }
     let count = try LaunchError.step(.noAcknowledgement) { () throws(SystemCallError) in
       try check("read", result)

@@ -47,8 +47,8 @@ private func run(_ environment: Environment, _ diagnostics: Diagnostics) throws(
   // SAFETY: path ends with NUL; argv from the command on and the environment end with NULL.
   let result = unsafe path.withUnsafeBufferPointer { path in
     unsafe rawCall(
-      SystemCall.execve, Int(bitPattern: path.baseAddress), Int(bitPattern: words + 2),
-      Int(bitPattern: variables))
+      SystemCall.execve, kernelAddress(path.baseAddress), kernelAddress(words + 2),
+      kernelAddress(variables))
   }
   let errno = Int32(truncatingIfNeeded: -result)
   let command = String(decoding: path.dropLast(), as: UTF8.self)

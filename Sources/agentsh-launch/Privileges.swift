@@ -66,7 +66,7 @@ enum Privileges {
     // SAFETY: version 3 means two structures of three words each; both live across the call.
     return unsafe withUnsafeMutablePointer(to: &header) { header in
       unsafe withUnsafeMutablePointer(to: &words) { words in
-        rawCall(number, Int(bitPattern: header), Int(bitPattern: words))
+        rawCall(number, kernelAddress(header), kernelAddress(words))
       }
     }
   }

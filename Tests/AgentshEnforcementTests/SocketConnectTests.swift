@@ -197,7 +197,7 @@ extension SocketTests {
     private final class Shared: @unchecked Sendable {
       // Raced on purpose; freed never.
       let bytes: UnsafeMutablePointer<UInt8>
-      var address: Int { Int(bitPattern: bytes) }
+      var address: Int { kernelAddress(bytes) }
       init(_ start: [UInt8]) {
         bytes = .allocate(capacity: start.count)
         for (index, byte) in start.enumerated() { bytes[index] = byte }

@@ -153,19 +153,19 @@ func call(
 { rawCall(Int(number), a, b, c, d, e, f) }
 
 func connect(_ fd: Int, _ address: [UInt8]) -> Int {
-  address.withUnsafeBufferPointer { call(SYS_connect, fd, Int(bitPattern: $0.baseAddress), $0.count) }
+  address.withUnsafeBufferPointer { call(SYS_connect, fd, kernelAddress($0.baseAddress), $0.count) }
 }
 
 func bind(_ fd: Int, _ address: [UInt8]) -> Int {
-  address.withUnsafeBufferPointer { call(SYS_bind, fd, Int(bitPattern: $0.baseAddress), $0.count) }
+  address.withUnsafeBufferPointer { call(SYS_bind, fd, kernelAddress($0.baseAddress), $0.count) }
 }
 
 func sendTo(_ fd: Int, _ bytes: [UInt8], _ address: [UInt8], flags: Int = 0) -> Int {
   address.withUnsafeBufferPointer { address in
     bytes.withUnsafeBufferPointer {
       call(
-        SYS_sendto, fd, Int(bitPattern: $0.baseAddress), $0.count, flags,
-        Int(bitPattern: address.baseAddress),
+        SYS_sendto, fd, kernelAddress($0.baseAddress), $0.count, flags,
+        kernelAddress(address.baseAddress),
         address.count)
     }
   }
@@ -191,7 +191,7 @@ func sendMessage(
           msg_namelen: UInt32(address.count), msg_iov: parts.baseAddress, msg_iovlen: parts.count,
           msg_control: control.isEmpty ? nil : UnsafeMutableRawPointer(control.baseAddress),
           msg_controllen: control.count, msg_flags: 0)
-        return withUnsafePointer(to: &message) { call(SYS_sendmsg, fd, Int(bitPattern: $0), flags) }
+        return withUnsafePointer(to: &message) { call(SYS_sendmsg, fd, kernelAddress($0), flags) }
       }
     }
   }
@@ -200,7 +200,7 @@ func sendMessage(
 func receive(_ fd: Int, _ count: Int = 65536, flags: Int = Int(MSG_DONTWAIT)) -> [UInt8]? {
   var bytes = [UInt8](repeating: 0, count: count)
   let got = bytes.withUnsafeMutableBufferPointer {
-    call(SYS_recvfrom, fd, Int(bitPattern: $0.baseAddress), count, flags)
+    call(SYS_recvfrom, fd, kernelAddress($0.baseAddress), count, flags)
   }
   return got >= 0 ? Array(bytes.prefix(got)) : nil
 }
@@ -213,7 +213,7 @@ private func nameCall(_ number: some BinaryInteger, _ fd: Int) -> [UInt8] {
   var length: UInt32 = 128
   let result = bytes.withUnsafeMutableBufferPointer { bytes in
     withUnsafeMutablePointer(to: &length) {
-      call(number, fd, Int(bitPattern: bytes.baseAddress), Int(bitPattern: $0))
+      call(number, fd, kernelAddress(bytes.baseAddress), kernelAddress($0))
     }
   }
   return result == 0 ? Array(bytes.prefix(Int(length))) : []

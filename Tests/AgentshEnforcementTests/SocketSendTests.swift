@@ -9,7 +9,7 @@ import Testing
 private func pair(_ type: Int32) -> (Int, Int) {
   var fds: (Int32, Int32) = (-1, -1)
   withUnsafeMutablePointer(to: &fds) {
-    _ = call(SYS_socketpair, Int(AF_UNIX), Int(type), 0, Int(bitPattern: $0))
+    _ = call(SYS_socketpair, Int(AF_UNIX), Int(type), 0, kernelAddress($0))
   }
   return (Int(fds.0), Int(fds.1))
 }
@@ -40,7 +40,7 @@ private func sendMany(_ fd: Int, _ addresses: [[UInt8]], flags: Int = 0) -> (res
     headers[index * 8 + 2] = UInt64(UInt(bitPattern: parts + index))
     headers[index * 8 + 3] = 1
   }
-  let result = call(SYS_sendmmsg, fd, Int(bitPattern: headers), addresses.count, flags)
+  let result = call(SYS_sendmmsg, fd, kernelAddress(headers), addresses.count, flags)
   return (result, addresses.indices.map { UInt32(truncatingIfNeeded: headers[$0 * 8 + 7]) })
 }
 
@@ -144,7 +144,7 @@ extension SocketTests {
         let broken = sendMessage(near, [[1]], control: [200, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0])
         let route = sendMessage(near, [[1]], control: control(0, 7, [1, 2, 3, 4]))
         _ = call(
-          SYS_write, other, Int(bitPattern: "x".utf8CString.withUnsafeBufferPointer { $0.baseAddress }), 0)
+          SYS_write, other, kernelAddress("x".utf8CString.withUnsafeBufferPointer { $0.baseAddress }), 0)
         return [sent, wrong, broken, route, sendMessage(other, [[42]])]
       }
       #expect(results == [1, failed(EBADF), failed(EINVAL), failed(EPERM), 1])

@@ -68,7 +68,7 @@ struct FloorTests {
       #expect(rawCall(Int(SYS_kill), Int(victim.pid), 15) == -Int(EPERM))
       var limit = rlimit(rlim_cur: 64, rlim_max: 64)
       let result = withUnsafePointer(to: &limit) {
-        rawCall(Int(SYS_prlimit64), Int(victim.pid), 7, Int(bitPattern: $0), 0)
+        rawCall(Int(SYS_prlimit64), Int(victim.pid), 7, kernelAddress($0), 0)
       }
       #expect(result == 0)
     }
@@ -137,7 +137,7 @@ private final class Bystander: Sendable {
   var descriptorLimit: UInt64 {
     var limit = rlimit()
     withUnsafeMutablePointer(to: &limit) {
-      _ = rawCall(Int(SYS_prlimit64), Int(pid), 7, 0, Int(bitPattern: $0))
+      _ = rawCall(Int(SYS_prlimit64), Int(pid), 7, 0, kernelAddress($0))
     }
     return UInt64(limit.rlim_cur)
   }

@@ -157,7 +157,7 @@ struct RefusedCallTests {
 
 private func restrictThisThread() throws {
   var core = rlimit(rlim_cur: 0, rlim_max: 0)
-  withUnsafePointer(to: &core) { _ = rawCall(Int(SYS_prlimit64), 0, 4, Int(bitPattern: $0), 0) }
+  withUnsafePointer(to: &core) { _ = rawCall(Int(SYS_prlimit64), 0, 4, kernelAddress($0), 0) }
   try check("prctl", rawCall(Int(SYS_prctl), 38, 1))
   try FilterProgram(SyscallTable.rules([])).installSilent()
 }

@@ -71,8 +71,8 @@ private func socketOption(_ descriptor: Int32, _ option: Int32) -> Int32? {
   let result = unsafe withUnsafeMutablePointer(to: &value) { value in
     unsafe withUnsafeMutablePointer(to: &length) { length in
       rawCall(
-        Int(SYS_getsockopt), Int(descriptor), Int(SOL_SOCKET), Int(option), Int(bitPattern: value),
-        Int(bitPattern: length))
+        Int(SYS_getsockopt), Int(descriptor), Int(SOL_SOCKET), Int(option), kernelAddress(value),
+        kernelAddress(length))
     }
   }
   return result == 0 ? value : nil

@@ -15,7 +15,7 @@ struct LaunchLog: ~Copyable {
     let name = Array("agentsh-launch\0".utf8)
     // SAFETY: `name` ends with NUL and lives across the call.
     let result = unsafe name.withUnsafeBytes {
-      rawCall(Int(SYS_memfd_create), Int(bitPattern: $0.baseAddress), 1 /* MFD_CLOEXEC */)
+      rawCall(Int(SYS_memfd_create), kernelAddress($0.baseAddress), 1 /* MFD_CLOEXEC */)
     }
     guard result >= 0 else {
       throw CommandFailure(code: ExitStatus.notWrapped, "memfd_create: \(errnoText(Int32(-result)))")
@@ -29,7 +29,7 @@ struct LaunchLog: ~Copyable {
     let number = file.number
     // SAFETY: the kernel writes at most the buffer's size. From offset 0: the offset is shared with the launcher.
     let count = unsafe buffer.withUnsafeMutableBytes {
-      rawCall(Int(SYS_pread64), Int(number), Int(bitPattern: $0.baseAddress), $0.count, 0)
+      rawCall(Int(SYS_pread64), Int(number), kernelAddress($0.baseAddress), $0.count, 0)
     }
     guard count > 0 else { return [] }
     return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").map { line in

@@ -67,7 +67,7 @@ struct ListenerHandOver {
     var answer: UInt8 = 0
     // SAFETY: one byte, alive across the call.
     let count = unsafe withUnsafeMutablePointer(to: &answer) { answer in
-      retryingInterrupt { rawCall(Int(SYS_read), Int(socket), Int(bitPattern: answer), 1) }
+      retryingInterrupt { rawCall(Int(SYS_read), Int(socket), kernelAddress(answer), 1) }
     }
     guard count == 1 else { throw Self.failure("the daemon closed the connection") }
     guard answer == HandoffMessage.accepted else { throw Self.failure("the daemon refused the listener") }

@@ -12,7 +12,7 @@ struct PlainParent {
     var byte: UInt8 = 1
     // SAFETY: one byte, alive across the call.
     return unsafe withUnsafeMutablePointer(to: &byte) {
-      rawCall(Int(SYS_sendto), Int(socket), Int(bitPattern: $0), 1, Int(MSG_NOSIGNAL))
+      rawCall(Int(SYS_sendto), Int(socket), kernelAddress($0), 1, Int(MSG_NOSIGNAL))
     } == 1
   }
 
@@ -40,7 +40,7 @@ struct PlainParent {
       var status: Int32 = 0
       // SAFETY: `status` lives across the call.
       let result = unsafe withUnsafeMutablePointer(to: &status) {
-        rawCall(Int(SYS_wait4), Int(pid), Int(bitPattern: $0), Int(WNOHANG | WUNTRACED), 0)
+        rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), Int(WNOHANG | WUNTRACED), 0)
       }
       if result == 0 || result == -Int(EINTR) { return nil }
       // Somebody else has reaped it; there is no status to pass on.
@@ -79,7 +79,7 @@ private struct SignalQueue: ~Copyable {
     }
     // SAFETY: the kernel writes whole entries of 128 bytes.
     let count = unsafe entry.withUnsafeMutableBytes {
-      rawCall(Int(SYS_read), Int(number), Int(bitPattern: $0.baseAddress), $0.count)
+      rawCall(Int(SYS_read), Int(number), kernelAddress($0.baseAddress), $0.count)
     }
     return count == entry.count ? Int32(entry[0]) : 0
   }

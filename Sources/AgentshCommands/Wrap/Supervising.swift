@@ -45,8 +45,8 @@ struct Supervising {
     let environment = CStringTable(["SWIFT_BACKTRACE=enable=no"])
     // SAFETY: the tables outlive the call; on success nothing of this program is left.
     return unsafe rawCall(
-      Int(SYS_execve), Int(bitPattern: path.pointer.pointee), Int(bitPattern: words.pointer),
-      Int(bitPattern: environment.pointer))
+      Int(SYS_execve), kernelAddress(path.pointer.pointee), kernelAddress(words.pointer),
+      kernelAddress(environment.pointer))
   }
 
   /// The controlling terminal, which the agent may open as `/dev/tty` (DECISIONS 23); nil when there is none. `tty(4)`.

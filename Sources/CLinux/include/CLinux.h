@@ -59,6 +59,10 @@ struct clinux_ucred { int32_t pid; uint32_t uid, gid; }; /* SO_PEERCRED, SCM_CRE
 /* One raw system call: the kernel's own return value, -errno on failure. syscall(2) is variadic, which Swift lacks. */
 long clinux_syscall(long number, long a, long b, long c, long d, long e, long f);
 
+/* A pointer as a number for clinux_syscall. Not done in Swift: its optimiser does not see that memory is given away
+ * with the number, and may keep what it knew of the contents. */
+long clinux_address(const void *pointer);
+
 /* seccomp_unotify(2). */
 long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags);
 long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);

@@ -53,6 +53,8 @@ final class LaunchedTree {
     errors = FileDescriptor(owning: err.read)
     self.log = FileDescriptor(owning: log.read)
     let ends = [out.write, err.write, log.write].map { WriteEnd($0) }
+    // The optimiser ends an object's life after its last use, and only the numbers are used below.
+    defer { withExtendedLifetime(ends) {} }
     var environment = request.environment
     if let plan = request.plan { environment[LaunchPlan.variable] = plan }
     if request.announceSocket { environment["AGENTSH_NOTIFY_SOCK_FD"] = "3" }
@@ -72,13 +74,13 @@ final class LaunchedTree {
   }
 
   nonisolated(unsafe) private static let nullText = strdup("/dev/null")!
-  private static var null: Int { Int(bitPattern: nullText) }
+  private static var null: Int { kernelAddress(nullText) }
 
   private static func pipe() throws -> (read: Int32, write: Int32) {
     var ends: [Int32] = [0, 0]
     try check(
       "pipe2",
-      ends.withUnsafeMutableBufferPointer { rawCall(293, Int(bitPattern: $0.baseAddress), Int(O_CLOEXEC)) })
+      ends.withUnsafeMutableBufferPointer { rawCall(293, kernelAddress($0.baseAddress), Int(O_CLOEXEC)) })
     return (ends[0], ends[1])
   }
 
@@ -213,7 +215,7 @@ func readText(_ thread: Int32, _ address: UInt64) -> String? {
     var remote = iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt(address)), iov_len: length)
     return withUnsafePointer(to: &local) { local in
       withUnsafePointer(to: &remote) { remote in
-        rawCall(310, Int(thread), Int(bitPattern: local), 1, Int(bitPattern: remote), 1)
+        rawCall(310, Int(thread), kernelAddress(local), 1, kernelAddress(remote), 1)
       }
     }
   }
