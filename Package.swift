@@ -88,7 +88,7 @@ let tests: [(String, [String])] = [
   ("AgentshEnforcementTests", ["AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
   ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
-  ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient"]),
+  ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),
   ("KernelTests", ["Seccomp", "Landlock", "Cgroup", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),
   ("EndToEndTests", ["Harness"]),

@@ -32,10 +32,8 @@ package enum CommandLineMain {
   /// Runs the command that the arguments name and returns the exit code; `wrap` may become another program instead.
   package static func run(_ arguments: [String]) -> Int32 {
     do {
-      // The hot one is parsed without building the tree of all commands; what is wrong is said by the whole.
-      if arguments.first == "wrap", let command = try? WrapCommand.parse(Array(arguments.dropFirst())) {
-        try command.run()
-        return 0
+      if arguments.first == "wrap", let options = WrapOptions(quick: Array(arguments.dropFirst())) {
+        return try Wrap(options: options, context: .current()).run()
       }
       var command = try AgentshCommand.parseAsRoot(arguments)
       try command.run()
@@ -49,6 +47,27 @@ package enum CommandLineMain {
     } catch {
       return usage(error)
     }
+  }
+
+  /// What the words after `wrap` mean to ArgumentParser; nil when it refuses them.
+  package static func wrapOptions(_ words: [String]) -> WrapOptions? { try? WrapCommand.parse(words).options }
+
+  /// The help of a command, by the words that name it.
+  package static func help(_ path: [String]) -> String {
+    do {
+      _ = try AgentshCommand.parseAsRoot(path + ["--help"])
+      return ""
+    } catch { return AgentshCommand.fullMessage(for: error) }
+  }
+
+  /// The words that name each command.
+  package static var paths: [[String]] { paths(of: AgentshCommand.self) }
+
+  private static func paths(of command: any ParsableCommand.Type) -> [[String]] {
+    [[]]
+      + command.configuration.subcommands.flatMap { below in
+        paths(of: below).map { [below.configuration.commandName ?? ""] + $0 }
+      }
   }
 
   /// Help and version go to stdout; a wrong command line to stderr.

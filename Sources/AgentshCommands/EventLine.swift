@@ -30,9 +30,9 @@ struct EventSummary: Decodable, Equatable {
 }
 
 /// One event as one line for a terminal.
-enum EventLine {
+package enum EventLine {
   /// The line, with its end. What is not an event comes out as it went in.
-  static func text(_ json: ArraySlice<UInt8>) -> [UInt8] {
+  package static func text(_ json: ArraySlice<UInt8>) -> [UInt8] {
     guard let event = try? JSONDecoder().decode(EventSummary.self, from: Data(json)) else {
       return json + [0x0A]
     }
@@ -65,7 +65,7 @@ enum EventLine {
   }
 
   /// The agent chose these names: nothing in them may steer a terminal or hide text.
-  static func printable(_ text: String) -> String {
+  package static func printable(_ text: String) -> String {
     var result = ""
     for scalar in text.unicodeScalars {
       switch scalar.properties.generalCategory {
@@ -101,8 +101,11 @@ struct EventFilter: Sendable {
   }
 }
 
+/// As below, from now.
+func eventTime(_ text: String) -> String? { eventTime(text, now: wallClock()) }
+
 /// RFC 3339 for a time as the command line takes it; nil when it is neither that nor a duration before now.
-func eventTime(_ text: String, now: UInt64 = wallClock()) -> String? {
+package func eventTime(_ text: String, now: UInt64) -> String? {
   if let ago = Duration(parsing: text) {
     let (seconds, attoseconds) = ago.components
     let nanoseconds =

@@ -43,6 +43,15 @@ package struct ProcessContext: Sendable, Equatable {
     return (directory == "/" ? "" : directory) + "/" + path
   }
 
+  /// With paths made absolute.
+  func daemonOptions(socket: String?, config: String? = nil, start: Bool) -> Daemon.Options {
+    var options = Daemon.Options()
+    options.socket = socket.map(absolute)
+    options.config = config.map(absolute)
+    options.start = start
+    return options
+  }
+
   /// Finds the daemon of this process.
   package func daemon() throws(ClientError) -> Daemon { try .current { self.value(of: $0) } }
 }

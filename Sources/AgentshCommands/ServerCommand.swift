@@ -25,10 +25,14 @@ struct ServerCommand: ParsableCommand {
       "The configuration. Default: the user's or the machine's, if there is one.", valueName: "file"))
   var config: String?
 
+  @Flag(help: "Be the machine's daemon, on /run/agentsh, for all users; as root only.") var system = false
+
   func run() throws {
     let context = try ProcessContext.current()
     let program = try InstalledPrograms.ofThisProcess().path(of: "agentshd")
-    let words = [program, "--foreground"] + (config.map { ["--config", context.absolute($0)] } ?? [])
+    let words =
+      [program, system ? "--system" : "--foreground"]
+      + (config.map { ["--config", context.absolute($0)] } ?? [])
     let path = CStringTable([program])
     let arguments = CStringTable(words)
     let environment = CStringTable(context.environment)

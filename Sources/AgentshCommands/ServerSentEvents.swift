@@ -1,13 +1,15 @@
 /// Takes `text/event-stream` apart; only `data` matters here. WHATWG HTML, section 9.2.
-struct ServerSentEvents: Sendable {
+package struct ServerSentEvents: Sendable {
   /// One event's data is not longer; a longer one is dropped.
-  static let dataLimit = 1 << 20
+  package static let dataLimit = 1 << 20
   private var line: [UInt8] = []
   private var data: [UInt8]?
   private var tooLong = false
 
+  package init() {}
+
   /// Feeds bytes as they come; returns the data of every event that they complete.
-  mutating func feed(_ bytes: [UInt8]) -> [[UInt8]] {
+  package mutating func feed(_ bytes: [UInt8]) -> [[UInt8]] {
     var complete: [[UInt8]] = []
     for byte in bytes {
       switch byte {

@@ -43,7 +43,7 @@ struct SessionCommand: ParsableCommand {
     func run() throws {
       let context = try ProcessContext.current()
       let directory = workspace.map(context.absolute) ?? context.directory
-      var request = try policy.request(workspace: directory, context)
+      var request = try policy.selection.request(workspace: directory, context)
       request.id = id
       if realPaths { request.realPaths = true }
       let client = try daemon.connect(context, start: true)

@@ -1,4 +1,3 @@
-import AgentshAPI
 import ArgumentParser
 
 struct WrapCommand: ParsableCommand {
@@ -56,30 +55,25 @@ struct WrapCommand: ParsableCommand {
     help: ArgumentHelp("The command and its arguments, after --.", valueName: "command"))
   var command: [String] = []
 
+  var options: WrapOptions {
+    var options = WrapOptions()
+    options.policy = policy.selection
+    options.root = root
+    options.session = session
+    options.quiet = quiet
+    options.allowDegraded = allowDegraded
+    options.keepFD = keepFD
+    options.config = config
+    options.socket = daemon.socket
+    options.command = command
+    return options
+  }
+
   func validate() throws {
-    if command.isEmpty {
-      throw ValidationError("a command is missing: agentsh wrap [options] -- COMMAND [ARGS...]")
-    }
-    if let session {
-      guard isSessionID(session) else {
-        throw ValidationError("'\(session)' is no session id (letters, digits, _ and -, at most 128)")
-      }
-      let given = [
-        ("--policy", policy.policy != nil), ("--root", root != nil),
-        ("--allow-unenforced", policy.allowUnenforced),
-      ]
-      if let (name, _) = given.first(where: { $0.1 }) {
-        throw ValidationError(
-          "\(name) cannot be used with --session: the session has its policy and workspace")
-      }
-    }
-    if config != nil, daemon.socket != nil {
-      throw ValidationError("--config is for a daemon that is started; with --socket none is")
-    }
+    if let problem = options.problem { throw ValidationError(problem) }
   }
 
   func run() throws {
-    let code = try Wrap(options: self, context: try .current()).run()
-    throw ExitCode(code)
+    throw ExitCode(try Wrap(options: options, context: .current()).run())
   }
 }

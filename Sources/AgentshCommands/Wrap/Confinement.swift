@@ -1,7 +1,7 @@
 import LinuxSystem
 
 /// Whether this process is inside a session already. The daemon decides that for itself; here it is only said kindly.
-enum Confinement {
+package enum Confinement {
   /// Throws when we are inside. `always`: also where no variable says so (the daemon's socket was refused).
   static func refuse(_ context: ProcessContext, always: Bool = false) throws(CommandFailure) {
     let session = context.value(of: "AGENTSH_SESSION_ID")
@@ -16,7 +16,7 @@ enum Confinement {
   }
 
   /// No new privileges and a seccomp filter, as in every process of a session. `proc_pid_status(5)`.
-  static func isConfined(status: String) -> Bool {
+  package static func isConfined(status: String) -> Bool {
     var noNewPrivileges = false
     var filtered = false
     for line in status.split(separator: "\n") {

@@ -125,12 +125,12 @@ struct LaunchRequest {
 }
 
 /// Where each descriptor is in the launcher: 0 to 2 and kept ones at their own numbers, ours in the gaps.
-struct DescriptorLayout: Equatable {
-  let kept: [Int32]
-  let socket: Int32
-  let log: Int32
+package struct DescriptorLayout: Equatable {
+  package let kept: [Int32]
+  package let socket: Int32
+  package let log: Int32
 
-  init(kept: [Int32]) {
+  package init(kept: [Int32]) {
     self.kept = kept
     var free = Int32(3)
     func next() -> Int32 {
@@ -143,7 +143,7 @@ struct DescriptorLayout: Equatable {
   }
 
   /// Ours by their numbers in the child; -1 leaves one closed.
-  func table(socket: Int32, log: Int32) -> [Int32] {
+  package func table(socket: Int32, log: Int32) -> [Int32] {
     var table = [Int32](repeating: -1, count: Int(max(kept.max() ?? 0, self.log, self.socket)) + 1)
     for number in [0, 1, 2] + kept { table[Int(number)] = number }
     table[Int(self.socket)] = socket

@@ -81,7 +81,7 @@ struct ListenerHandOver {
 }
 
 /// Two digits a byte; nil when it is not that.
-func bytes(hex text: String) -> [UInt8]? {
+package func bytes(hex text: String) -> [UInt8]? {
   let digits = Array(text.utf8)
   guard digits.count.isMultiple(of: 2) else { return nil }
   var result: [UInt8] = []

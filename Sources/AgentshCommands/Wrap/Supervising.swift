@@ -9,6 +9,8 @@ struct Supervising {
   /// Absolute path of our own `agentsh-supervisor`.
   let program: String
   let quiet: Bool
+  /// XDG_RUNTIME_DIR: with it a person sees whose daemon a supervisor belongs to.
+  let runtimeVariable: String?
 
   /// Returns only when it failed; the launcher has been killed then.
   func become(_ launched: consuming LaunchedProcess, channel: consuming FileDescriptor) -> CommandFailure {
@@ -42,7 +44,8 @@ struct Supervising {
     let path = CStringTable([program])
     let words = CStringTable(arguments.argv)
     // At a crash the runtime would start a helper that reads the crashed process.
-    let environment = CStringTable(["SWIFT_BACKTRACE=enable=no"])
+    let environment = CStringTable(
+      ["SWIFT_BACKTRACE=enable=no"] + (runtimeVariable.map { ["XDG_RUNTIME_DIR=\($0)"] } ?? []))
     // SAFETY: the tables outlive the call; on success nothing of this program is left.
     return unsafe rawCall(
       Int(SYS_execve), kernelAddress(path.pointer.pointee), kernelAddress(words.pointer),

@@ -6,7 +6,7 @@ import LinuxSystem
 
 /// `agentsh wrap`, from the command line to the running agent.
 struct Wrap {
-  let options: WrapCommand
+  let options: WrapOptions
   let context: ProcessContext
 
   /// Ends as the supervisor or, under a daemon of another uid, with the agent's exit code. Throws when the command never ran.
@@ -17,7 +17,8 @@ struct Wrap {
     let descriptors = try InheritedDescriptors(
       asked: options.keepFD, makeFlags: context.value(of: "MAKEFLAGS"))
     let workspace = options.root.map(context.absolute) ?? context.directory
-    let wanted = try options.policy.request(workspace: workspace, context)
+    let wanted = try options.policy.request(
+      workspace: workspace, context, failingWith: ExitStatus.notWrapped)
     let stage = try prepare(wanted)
     do throws(CommandFailure) { return try start(program, stage, descriptors) } catch {
       stage.session.discard()
@@ -38,7 +39,8 @@ struct Wrap {
       let daemon = try context.daemon()
       let launcher = try daemon.programs.path(of: "agentsh-launch")
       let supervisor = try daemon.programs.path(of: "agentsh-supervisor")
-      let client = try daemon.connect(options.daemon.options(context, config: options.config, start: true))
+      let client = try daemon.connect(
+        context.daemonOptions(socket: options.socket, config: options.config, start: true))
       let session = try WrapSession(existing: options.session, wanted, client)
       return Stage(daemon: daemon, launcher: launcher, supervisor: supervisor, session: session)
     } catch {
@@ -53,11 +55,7 @@ struct Wrap {
     let session = stage.session
     let response = try session.initialize(program, options, uid: stage.daemon.account.uid)
     let handOver = try ListenerHandOver(response, daemon: session.client.peer)
-    // Orphans of the agent come to this process, the later supervisor, not to init. `prctl(2)`.
-    let subreaper = rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
-    guard subreaper >= 0 else {
-      throw CommandFailure(code: ExitStatus.notWrapped, "prctl: \(errnoText(Int32(-subreaper)))")
-    }
+    if response.supervise == true { try becomeSubreaper() }
     let request = LaunchRequest(
       program: stage.launcher, command: commandBytes(program),
       environment: try session.environment(response, context.environment), descriptors: descriptors)
@@ -74,7 +72,9 @@ struct Wrap {
         launched.abandon()
         throw error
       }
-      throw Supervising(program: stage.supervisor, quiet: options.quiet).become(launched, channel: channel)
+      let supervising = Supervising(
+        program: stage.supervisor, quiet: options.quiet, runtimeVariable: stage.daemon.runtimeVariable)
+      throw supervising.become(launched, channel: channel)
     }
     let message = HandoffMessage.current(pid: launched.pid, token: handOver.token)
     do throws(CommandFailure) { _ = try handOver.give(message, listener: launched.listener.number) } catch {
@@ -82,6 +82,14 @@ struct Wrap {
       throw error
     }
     return accompany(launched, session, stage.daemon)
+  }
+
+  /// Orphans of the agent come to this process, the later supervisor, not to init. It survives execve. `prctl(2)`.
+  private func becomeSubreaper() throws(CommandFailure) {
+    let result = rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
+    guard result >= 0 else {
+      throw CommandFailure(code: ExitStatus.notWrapped, "prctl: \(errnoText(Int32(-result)))")
+    }
   }
 
   /// The daemon has the supervisor: we are the agent's parent and nothing more.

@@ -22,7 +22,7 @@ struct WrapSession {
 
   /// wrap-init. A daemon that wants what this client does not do is refused.
   func initialize(
-    _ program: String, _ options: WrapCommand, uid: UInt32
+    _ program: String, _ options: WrapOptions, uid: UInt32
   ) throws(CommandFailure) -> WrapInitResponse {
     var request = WrapInitRequest(agentCommand: program, agentArgs: Array(options.command.dropFirst()))
     request.callerUID = Int64(uid)

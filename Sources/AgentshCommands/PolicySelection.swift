@@ -1,0 +1,40 @@
+import AgentshAPI
+import LinuxSystem
+
+/// Which policy a new session has.
+package struct PolicySelection: Sendable, Equatable {
+  /// A name or a file; nil: the daemon's default.
+  package var name: String?
+  package var allowUnenforced = false
+
+  package init() {}
+
+  /// Whether a value of `--policy` means a file.
+  package static func isFile(_ value: String) -> Bool {
+    value.contains("/") || value.hasSuffix(".yaml") || value.hasSuffix(".yml")
+  }
+
+  /// A request for a session. A file is read here, with the caller's rights.
+  func request(
+    workspace: String, _ context: ProcessContext, failingWith code: Int32 = ExitStatus.failed
+  ) throws(CommandFailure) -> CreateSessionRequest {
+    var request = CreateSessionRequest(workspace: workspace)
+    if allowUnenforced { request.allowUnenforced = true }
+    guard let name else { return request }
+    guard Self.isFile(name) else {
+      request.policy = name
+      return request
+    }
+    let path = context.absolute(name)
+    switch readAll(path, limit: 1 << 20) {
+    case .failure(let error): throw CommandFailure(code: code, "the policy \(path) cannot be read: \(error)")
+    case .success(let bytes):
+      guard let text = String(validating: bytes, as: UTF8.self) else {
+        throw CommandFailure(code: code, "the policy \(path) is not UTF-8")
+      }
+      request.policyText = text
+      request.policyFile = path
+    }
+    return request
+  }
+}
