@@ -17,8 +17,7 @@ import Testing
       try place.copy(Programs.root + "/" + part, to: clone + "/" + part)
     }
     place.environment["AGENTSH_BIN_DIR"] = try Programs.directory.get()
-    place.environment["AGENTSH_DEMO_DIR"] = place.directory
-    chmod(place.directory, 0o777)
+    place.environment["AGENTSH_DEMO_DIR"] = place.outside
     let installed = try Programs.run([
       Programs.root + "/Scripts/demo", "--only", "install", "--cache", Programs.cache,
     ])

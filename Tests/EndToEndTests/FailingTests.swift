@@ -44,7 +44,8 @@ import Testing
     let outcome = running.finish(timeout: .seconds(30))
     #expect(outcome.output == "end\n", "\(outcome)")
     #expect(outcome.errors.contains("\(place.outside)/late: Permission denied"), "\(outcome)")
-    // The next command starts a daemon; the spool finds its way there.
+    // The next wrap starts a daemon; the spool finds its way there.
+    try #require(place.wrap(["true"]).succeeded)
     var denials: [String] = []
     _ = try eventually {
       denials = try place.denials()

@@ -49,7 +49,7 @@ import Testing
     try terminal.type("trap 'echo changed to $(stty size)' WINCH")
     try terminal.tmux(["resize-window", "-x", "80", "-y", "20"])
     try terminal.type("sleep 0.1; stty size")
-    #expect(terminal.shows("changed to 20 80"), "\(terminal.screen)")
+    #expect(eventually { terminal.screen.contains("changed to 20 80") }, "\(terminal.screen)")
   }
 
   @Test(arguments: Caller.allCases) func `the terminal itself opens and the exit code comes back`(
