@@ -1,4 +1,4 @@
-package import AgentshAPI
+import AgentshAPI
 
 /// What `agentsh wrap` is asked for, however it was parsed.
 package struct WrapOptions: Sendable, Equatable {
