@@ -85,7 +85,7 @@ let tests: [(String, [String])] = [
   ("AgentshWireTests", ["AgentshWire", "AgentshPolicy", "AgentshEvent"]),
   ("AgentshConfigTests", ["AgentshConfig", "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"]),
   ("AgentshAuditTests", ["AgentshAudit", "AgentshEvent", "LinuxSystem", "CLinux"]),
-  ("AgentshEnforcementTests", ["AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
+  ("AgentshEnforcementTests", ["Harness", "AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
   ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),

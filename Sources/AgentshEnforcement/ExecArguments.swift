@@ -28,7 +28,9 @@ struct ExecArguments {
   func joined(from first: Int) -> [UInt8] {
     guard first < count else { return [] }
     var text = Array(bytes[starts[first]..<(bytes.count - 1)])
-    for index in first + 1..<max(first + 1, count) { text[starts[index] - 1 - starts[first]] = UInt8(ascii: " ") }
+    for index in first + 1..<max(first + 1, count) {
+      text[starts[index] - 1 - starts[first]] = UInt8(ascii: " ")
+    }
     return text
   }
 

@@ -100,6 +100,9 @@ extension Mediator {
       record(outcome, exec)
       return
     }
+    // Before the answer: what has been received waits for nothing but its answer and death, so this does not disturb
+    // it, and a failed exec stops before its program runs on.
+    tracee.requestStop()
     // Seized by its number: still the caller? If not, the stop that follows lets whoever it is go.
     let alive = n.isAlive()
     if alive {
@@ -108,7 +111,6 @@ extension Mediator {
     } else {
       n.fail(EINTR)
     }
-    tracee.requestStop()
     while true {
       switch tracee.wait() {
       case .signal(let signal): tracee.resume(delivering: signal)
@@ -140,7 +142,8 @@ extension Mediator {
 
   /// At the exec stop: the image is in place, nothing of it has run.
   private func finish(
-    _ tracee: consuming Tracee, _ process: Int32, _ exec: borrowing PreparedExec, _ outcome: inout Recorder.Outcome
+    _ tracee: consuming Tracee, _ process: Int32, _ exec: borrowing PreparedExec,
+    _ outcome: inout Recorder.Outcome
   ) {
     var image = ExecImage(process, limit: exec.expected.bytes.count)
     var expected = image.matches(exec)
@@ -192,9 +195,13 @@ extension Mediator {
     never.wait(while: 0, milliseconds: milliseconds)
   }
 
-  /// SIGKILL for everybody, until nobody is left to fork another.
+  /// SIGKILL for everybody, until nobody is left to fork another. Bounded: the main loop goes on with it, as the agent
+  /// has ended.
   private func endTree() {
     let tree = Tree(roots: [frame.ownPid, frame.target], own: frame.ownPid)
-    for _ in 0..<1000 where tree.signal(SIGKILL) > 0 { pause(milliseconds: 1) }
+    for _ in 0..<100 {
+      if tree.signal(SIGKILL) == 0 { return }
+      pause(milliseconds: 1)
+    }
   }
 }

@@ -44,7 +44,8 @@ extension Mediator {
     if policy.commandsNeedArguments { names.arguments = arguments.joined(from: 1) }
     var exec = PreparedExec(
       raw: scratch.raw.text, canonical: String(decoding: canonical, as: UTF8.self), arguments: arguments,
-      expected: arguments, object: object, interpreter: nil, format: .other, decision: decide(names, &scratch),
+      expected: arguments, object: object, interpreter: nil, format: .other,
+      decision: decide(names, &scratch),
       depth: names.depth, entry: entry)
     var link = Link(name: canonical, arguments: arguments, kernelName: target.kernelName)
     var level = 0
@@ -83,7 +84,8 @@ extension Mediator {
   }
 
   private func enter(
-    _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ link: inout Link, _ interpreter: [UInt8],
+    _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ link: inout Link,
+    _ interpreter: [UInt8],
     _ argument: [UInt8]?, _ scratch: inout Scratch
   ) -> Progress {
     var arguments = ExecArguments()
@@ -119,7 +121,8 @@ extension Mediator {
   ) -> Progress {
     var argv = link.arguments.list()
     let base = link.name[((link.name.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...]
-    let loader = base.starts(with: "ld-".utf8) && base.contains(UInt8(ascii: ".")) || base.elementsEqual("ld.so".utf8)
+    let loader =
+      base.starts(with: "ld-".utf8) && base.contains(UInt8(ascii: ".")) || base.elementsEqual("ld.so".utf8)
     // The object's own name: argv[0] is the caller's to choose.
     if loader {
       argv[0] = Array("ld-linux".utf8)
@@ -152,7 +155,8 @@ extension Mediator {
 
   /// `ld.so FILE`: the loader maps the file and jumps into it. It is a command like any other.
   private func decideLoaded(
-    _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ payload: [[UInt8]], _ scratch: inout Scratch
+    _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ payload: [[UInt8]],
+    _ scratch: inout Scratch
   ) -> Progress {
     let path = PathText(payload[0])
     let pinned = pin(
@@ -163,7 +167,8 @@ extension Mediator {
     case .object(let object):
       var information = stat()
       guard statDescriptor(object.number, &information) == 0 else { return .refused }
-      var names = CommandNames(canonical: canonicalName(object.number, information, &scratch), depth: exec.depth)
+      var names = CommandNames(
+        canonical: canonicalName(object.number, information, &scratch), depth: exec.depth)
       if payload[0].first == UInt8(ascii: "/") { names.called = [payload[0]] }
       if policy.commandsNeedArguments {
         names.arguments = Array(payload.dropFirst().joined(separator: [UInt8(ascii: " ")]))

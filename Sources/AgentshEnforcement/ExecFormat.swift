@@ -47,7 +47,8 @@ enum ExecFormat: Equatable {
     let stop = head[start..<end].firstIndex { isBlank($0) || $0 == 0 } ?? end
     let interpreter = Array(head[start..<stop])
     guard !interpreter.isEmpty else { return nil }
-    guard stop < end, head[stop] != 0, let argument = head[stop..<end].firstIndex(where: { !isBlank($0) }) else {
+    guard stop < end, head[stop] != 0, let argument = head[stop..<end].firstIndex(where: { !isBlank($0) })
+    else {
       return .script(interpreter: interpreter, argument: nil)
     }
     let argumentEnd = head[argument..<end].firstIndex(of: 0) ?? end
@@ -77,8 +78,11 @@ func readHead(ofPinned descriptor: Int32, mayBlock: Bool, into head: inout [UInt
 /// starts. `Documentation/admin-guide/binfmt-misc.rst`.
 func hasRegisteredFormats() -> Bool {
   var information = stat()
-  guard statAt(AT_FDCWD, PathText("/proc/sys/fs/binfmt_misc/status"), &information, flags: 0) == 0 else { return false }
-  let opened = openAt(AT_FDCWD, PathText("/proc/sys/fs/binfmt_misc"), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard statAt(AT_FDCWD, PathText("/proc/sys/fs/binfmt_misc/status"), &information, flags: 0) == 0 else {
+    return false
+  }
+  let opened = openAt(
+    AT_FDCWD, PathText("/proc/sys/fs/binfmt_misc"), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   guard opened >= 0 else { return false }
   let directory = FileDescriptor(owning: Int32(opened))
   var buffer = PathText()

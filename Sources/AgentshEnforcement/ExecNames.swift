@@ -39,7 +39,8 @@ extension Mediator {
   func explicit(_ name: [UInt8], _ names: CommandNames, _ scratch: inout Scratch) -> Decision? {
     scratch.decider.explicitCommandDecision(
       CommandRequest(
-        canonical: name, called: name, calledNameCounts: false, arguments: names.arguments, depth: names.depth))
+        canonical: name, called: name, calledNameCounts: false, arguments: names.arguments, depth: names.depth
+      ))
   }
 
   private static let hopLimit = 8
@@ -52,7 +53,9 @@ extension Mediator {
       guard isFixed(directoryOf: current, &scratch) else { return false }
       if current.bytes.elementsEqual(canonical) { return true }
       var target = PathText()
-      guard readLinkAt(frame.root, PathText(current.bytes.dropFirst()), into: &target) > 0 else { return false }
+      guard readLinkAt(frame.root, PathText(current.bytes.dropFirst()), into: &target) > 0 else {
+        return false
+      }
       if target[0] == UInt8(ascii: "/") {
         current = target
       } else {

@@ -61,7 +61,9 @@ extension Mediator {
     }
     var failed = n.readPath(n.arguments[at ? 1 : 0], into: &scratch.raw)
     scratch.name.removeAll()
-    if failed != 0 { return failed == EACCES ? .refused(errno: EACCES, canonical: "") : .failed(errno: failed) }
+    if failed != 0 {
+      return failed == EACCES ? .refused(errno: EACCES, canonical: "") : .failed(errno: failed)
+    }
     var arguments = ExecArguments()
     failed = arguments.read(from: n.thread, at: target.vector)
     if failed != 0 {
@@ -130,7 +132,8 @@ extension Mediator {
     }
     let follow = target.flags & AT_SYMLINK_NOFOLLOW == 0
     return pin(
-      n, directory: target.directory, raw: scratch.raw, follow: follow, name: &scratch.name, mayBlock: scratch.mayBlock)
+      n, directory: target.directory, raw: scratch.raw, follow: follow, name: &scratch.name,
+      mayBlock: scratch.mayBlock)
   }
 
   /// Returns 0 when the kernel would try to start this file for the caller.

@@ -14,11 +14,14 @@ import Seccomp
 // A pidfd's number can be given another pidfd by a second thread: those calls need a process with one thread.
 
 extension Mediator {
-  func processCall(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+  func processCall(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64)
+  {
     let permitted = mayName(notification)
-    let decision = Decision(permitted ? .allow : .deny, .command, default: permitted ? .mechanism : .unresolved)
+    let decision = Decision(
+      permitted ? .allow : .deny, .command, default: permitted ? .mechanism : .unresolved)
     let outcome = Recorder.Outcome(
-      .process, notification, operation: 0, decision: decision, errno: permitted ? 0 : EPERM, started: started)
+      .process, notification, operation: 0, decision: decision, errno: permitted ? 0 : EPERM, started: started
+    )
     let object = permitted ? "" : "\(notification.int(0)),\(notification.int(1))"
     if permitted {
       notification.passThrough()
@@ -70,7 +73,9 @@ extension Mediator {
   /// `Pid:` in /proc/TID/fdinfo/N. `pidfd_open(2)`.
   private static func process(ofPidfd pidfd: Int32, of thread: Int32) -> Int32? {
     var text = PathText()
-    guard pidfd >= 0, readWhole(AT_FDCWD, PathText("/proc/\(thread)/fdinfo/\(pidfd)"), into: &text) > 0 else { return nil }
+    guard pidfd >= 0, readWhole(AT_FDCWD, PathText("/proc/\(thread)/fdinfo/\(pidfd)"), into: &text) > 0 else {
+      return nil
+    }
     for line in text.bytes.split(separator: 10) where line.starts(with: "Pid:".utf8) {
       let digits = line.dropFirst(4).drop { $0 == 9 || $0 == 32 }
       return Int32(String(decoding: digits, as: UTF8.self))

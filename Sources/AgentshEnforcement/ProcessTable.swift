@@ -30,7 +30,9 @@ package final class ProcessTable: Sendable {
   /// The entry of a thread, read from the kernel when it is not known or no longer believed. nil when the thread is
   /// gone.
   package func entry(_ thread: Int32) -> Entry? {
-    if let known = entries.withLock({ $0[thread] }), monotonicClock() &- known.readAt < Self.lifetime { return known }
+    if let known = entries.withLock({ $0[thread] }), monotonicClock() &- known.readAt < Self.lifetime {
+      return known
+    }
     return refresh(thread)
   }
 

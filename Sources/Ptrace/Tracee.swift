@@ -43,8 +43,8 @@ package struct Tracee: ~Copyable {
   /// waits for nothing but death in it.
   package borrowing func requestStop() { rawCall(Int(SYS_ptrace), Self.interrupt, Int(thread), 0, 0) }
 
-  /// Blocks until the tracee stops or is gone. Takes nothing that another wait of ours would want: stops stay
-  /// unconsumed, and so does the end of a child of ours.
+  /// Blocks until the tracee stops or is gone. Takes nothing that another wait of ours would want: the end of a child of
+  /// ours stays unconsumed.
   package mutating func wait() -> Stop {
     while true {
       var information = WaitInformation()
@@ -54,6 +54,9 @@ package struct Tracee: ~Copyable {
       guard information.isStop else { return .gone }
       let status = information.status
       if status == SIGTRAP | Self.execEvent << 8 {
+        // A thread that became its process's first has another number now; the kernel takes requests for it only after
+        // the stop has been waited for in earnest.
+        if thread != information.process { information.takeStop(information.process) }
         thread = information.process
         return .exec(thread)
       }
@@ -80,11 +83,11 @@ package struct Tracee: ~Copyable {
   /// Lets a stopped tracee go for good.
   package consuming func release() { rawCall(Int(SYS_ptrace), Self.detach, Int(thread), 0, 0) }
 
-  /// After `gone`: takes the dead thread's status so that the kernel hands it on to its parent. Not to be called for a
-  /// child of our own process, whose end the main thread waits for.
+  /// After `gone`, or a SIGKILL: waits for the end and takes the status, so that the kernel hands it on to the parent.
+  /// Not to be called for a child of our own process, whose end the main thread waits for.
   package consuming func bury() {
     var information = WaitInformation()
-    _ = information.take(thread)
+    while information.take(thread) == -Int(EINTR) {}
   }
 
   /// Whether the dead thread is still ours: its parent, the main thread, has not taken its status yet.
@@ -114,7 +117,8 @@ private struct WaitInformation {
     wait(any ? 0 : 1, thread, Self.stopped | Self.exited | Self.noWait)
   }
   mutating func look(_ thread: Int32) -> Int { wait(1, thread, Self.exited | Self.noWait | Self.noHang) }
-  mutating func take(_ thread: Int32) -> Int { wait(1, thread, Self.exited | Self.noHang) }
+  mutating func takeStop(_ thread: Int32) { _ = wait(1, thread, Self.stopped | Self.noHang) }
+  mutating func take(_ thread: Int32) -> Int { wait(1, thread, Self.exited) }
 
   private mutating func wait(_ kind: Int, _ thread: Int32, _ options: Int) -> Int {
     // SAFETY: 128 bytes, the size of siginfo_t, alive across the call.

@@ -31,12 +31,15 @@ package enum Programs {
   package static func fixture(_ name: String) throws -> String {
     let to = try fixtureDirectory.get() + "/" + name
     guard !FileManager.default.fileExists(atPath: to) else { return to }
+    // Two suites may want it at the same moment.
+    let made = "\(to).\(UUID().uuidString)"
     let compiler = try Running(
-      ["/usr/bin/gcc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", to, fixtures + "/" + name + ".c"],
+      ["/usr/bin/gcc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", made, fixtures + "/" + name + ".c"],
       environment: ["PATH": "/usr/bin:/bin"], as: nil, input: nil, scratch: fixtureDirectory.get())
     let outcome = compiler.finish()
     guard outcome.succeeded else { throw HarnessError("gcc \(name).c: \(outcome)") }
-    chmod(to, 0o755)
+    chmod(made, 0o755)
+    guard rename(made, to) == 0 else { throw HarnessError("rename \(made): errno \(errno)") }
     return to
   }
 
