@@ -2,7 +2,7 @@ import AgentshConfig
 import Foundation
 import Testing
 
-@Suite struct PrivateDirectoryTests {
+@Suite final class PrivateDirectoryTests {
   private let base: String
   private let me = getuid()
 
@@ -11,6 +11,8 @@ import Testing
     try FileManager.default.createDirectory(atPath: base, withIntermediateDirectories: true)
     chmod(base, 0o700)
   }
+
+  deinit { try? FileManager.default.removeItem(atPath: base) }
 
   private func mode(_ path: String) throws -> UInt16 {
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
