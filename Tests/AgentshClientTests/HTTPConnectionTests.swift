@@ -46,8 +46,9 @@ import Testing
     let server = ScriptedServer([
       "HTTP/1.1 404 Not Found\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
     ])
-    do {
-      _ = try client(server).session("x")
+    let api = try client(server)
+    do throws(ClientError) {
+      _ = try api.session("x")
       Issue.record("no error")
     } catch {
       #expect(error.description == "no such session")
