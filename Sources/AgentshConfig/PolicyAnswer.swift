@@ -29,9 +29,7 @@ package struct PolicyAnswer: Sendable, Equatable {
     case .file(let operation):
       var decider = FileDecider(policy)
       decided = decider.decide(operation, path: Array(question.subject.utf8).span)
-      if PolicyReader.unmediated.contains(operation), operation != .execute {
-        remark = "this call is not mediated yet: the answer is what the rules say"
-      }
+      if let gap = PolicyReader.gap(operation) { remark = "\(gap) yet: the answer is what the rules say" }
     case .socket(let operation):
       var decider = FileDecider(policy)
       decided = decider.decideSocket(operation, path: Array(question.subject.utf8).span)

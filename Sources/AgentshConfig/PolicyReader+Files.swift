@@ -7,10 +7,16 @@ extension PolicyReader {
   ]
   private static let fileVerdicts: [Verdict] = [.allow, .deny, .approve, .audit, .redirect, .softDelete]
 
-  /// Calls that the supervisor does not see yet.
-  static let unmediated: [FileOperation] = [
-    .stat, .access, .readlink, .list, .chmod, .chown, .setattr, .execute,
-  ]
+  /// Calls that the supervisor does not see, and those that it sees by name but not through an open descriptor
+  /// (fchmod(2) and the like), which is a way around a denial.
+  static let unmediated: [FileOperation] = [.stat, .access, .readlink, .list, .execute]
+  static let mediatedByName: [FileOperation] = [.chmod, .chown, .setattr]
+
+  /// Why a rule that stops or records the operation does not hold; nil when it does.
+  static func gap(_ operation: FileOperation) -> String? {
+    if unmediated.contains(operation) { return "the call is not mediated" }
+    return mediatedByName.contains(operation) ? "it is not mediated through an open descriptor" : nil
+  }
 
   mutating func readFileRules(_ fields: Fields) {
     for (index, rule) in list(fields, "file_rules", Self.fileKeys).enumerated() { readFileRule(rule, index) }
@@ -56,9 +62,9 @@ extension PolicyReader {
       let item = YAMLNode(place: place, content: .scalar(word, isPlain: true))
       guard let operation = item.word("operation", words + [("*", .open)], &problems) else { continue }
       operations.insert(FileOperations(operation))
-      if !allowsOnly, Self.unmediated.contains(operation) {
-        let done = rule.decision == .audit ? "it is not recorded" : "it is not denied"
-        unenforced(place, "file_rules.operations.\(operation.word)", "the call is not mediated, \(done)")
+      if !allowsOnly, let gap = Self.gap(operation) {
+        let done = rule.decision == .audit ? "recorded" : "denied"
+        unenforced(place, "file_rules.operations.\(operation.word)", "\(gap) and then not \(done)")
       }
     }
     rule.operations = operations.normalized
@@ -68,7 +74,10 @@ extension PolicyReader {
   private mutating func noteUnmediated(_ place: Place, _ verdict: Verdict) {
     let names = Self.unmediated.filter { $0 != .execute }.map { $0.word.description }.joined(separator: ", ")
     let done = verdict == .audit ? "recorded" : "stopped"
-    note(place, "all operations, except that \(names) are not mediated yet and not \(done)")
+    note(
+      place,
+      "all operations, except that \(names) are not \(done), nor chmod, chown and setattr of an open descriptor"
+    )
   }
 
   private mutating func checkSoftDelete(_ rule: FileRule, _ place: Place) {
