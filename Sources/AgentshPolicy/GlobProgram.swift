@@ -3,6 +3,9 @@
 /// Each alternative of each pattern is a run of states, one after the other; a set of states is `wordCount` words. A step
 /// over a byte is: `((S & move) << 1) | (S & stay)`, then the empty moves `<< 2` and `<< 1`. Patterns stand in the order of
 /// their rules, so the lowest accepting state belongs to the first rule that matches.
+///
+/// What patterns for any directory (`**/x`, `**/*.x`, `**`, base names) wait for is the same on every path and depends on
+/// the slashes before only. These states are implied by `PathContext.slashes`: a set need not list them.
 struct GlobProgram: Sendable {
   /// More states than this in one list are refused.
   static let maximumStates = 1 << 18
@@ -13,6 +16,7 @@ struct GlobProgram: Sendable {
   let acceptedRule: [Int32]
   /// The rule that each state belongs to.
   let owningRule: [Int32]
+  /// The states before the first byte.
   let initial: [UInt64]
   /// `wordCount` words for each byte class, first for bytes that begin a character, then for those that continue one.
   let move: [UInt64]
@@ -22,6 +26,11 @@ struct GlobProgram: Sendable {
   let accepting: [UInt64]
   /// States from which every string but the empty one is accepted.
   let acceptsAnythingMore: [UInt64]
+  /// For each value of `PathContext.slashes` the states that it implies; as `wordCount` words, and as those that are not 0.
+  let implied: [[UInt64]]
+  let impliedWords: [[(word: Int, bits: UInt64)]]
+  /// Whether a path can come back to life that nothing but what is implied matches.
+  let impliesAnything: Bool
 
   /// nil: more than `maximumStates`.
   init?(_ patterns: [(rule: Int, pattern: GlobPattern)]) {
@@ -34,28 +43,11 @@ struct GlobProgram: Sendable {
     }
     let states = builder.states
     let words = max(1, (states.count + 63) / 64)
-    let classes = ByteClasses(telling: builder.sets)
-    let columns = classes.count
-    var move = [UInt64](repeating: 0, count: 2 * columns * words)
-    var stay = move
-    let representatives = classes.representatives
-    // Few sets, many states: which columns a set holds is found once for each set.
-    var columnsOfSet: [ByteSet: [Int]] = [:]
-    func columnsIn(_ set: ByteSet) -> [Int] {
-      if set.isEmpty { return [] }
-      if let known = columnsOfSet[set] { return known }
-      let found = (0..<columns).filter { set.contains(representatives[$0]) }
-      columnsOfSet[set] = found
-      return found
-    }
-    for (index, state) in states.enumerated() {
-      let (word, bit) = (index / 64, UInt64(1) << UInt64(index % 64))
-      for column in columnsIn(state.moveOnBegin) { move[column * words + word] |= bit }
-      for column in columnsIn(state.moveOnContinue) { move[(columns + column) * words + word] |= bit }
-      for column in columnsIn(state.stayOnBegin) { stay[column * words + word] |= bit }
-      guard state.stayOnContinue else { continue }
-      for column in 0..<columns { stay[(columns + column) * words + word] |= bit }
-    }
+    wordCount = words
+    classes = ByteClasses(telling: builder.sets)
+    (move, stay) = Self.transitions(builder, classes, wordCount: words)
+    acceptedRule = states.map { $0.isAccepting ? $0.rule : -1 }
+    owningRule = states.map { $0.rule }
     func mask(_ holds: (GlobProgramBuilder.State) -> Bool) -> [UInt64] {
       var result = [UInt64](repeating: 0, count: words)
       for (index, state) in states.enumerated() where holds(state) {
@@ -63,19 +55,47 @@ struct GlobProgram: Sendable {
       }
       return result
     }
-    wordCount = words
-    self.classes = classes
-    self.move = move
-    self.stay = stay
-    acceptedRule = states.map { $0.isAccepting ? $0.rule : -1 }
-    owningRule = states.map { $0.rule }
-    emptyMoveOne = mask { $0.emptyMove == .one || $0.emptyMove == .oneAndTwo }
-    emptyMoveTwo = mask { $0.emptyMove == .oneAndTwo }
+    let one = mask { $0.emptyMove == .one || $0.emptyMove == .oneAndTwo }
+    let two = mask { $0.emptyMove == .oneAndTwo }
+    (emptyMoveOne, emptyMoveTwo) = (one, two)
     accepting = mask { $0.isAccepting }
     acceptsAnythingMore = mask { $0.acceptsAnythingMore }
-    var first = mask { $0.isInitial }
-    Self.close(&first, emptyMoveOne, emptyMoveTwo)
-    initial = first
+    initial = Self.closed(mask { $0.entry.contains(.start) || $0.entry.contains(.always) }, one, two)
+    let implied = [
+      GlobProgramBuilder.Entry.always, [.always, .onceSlash], [.always, .onceSlash, .afterSlash],
+    ].map {
+      entry in Self.closed(mask { !$0.entry.isDisjoint(with: entry) }, one, two)
+    }
+    self.implied = implied
+    impliedWords = implied.map { mask in
+      mask.enumerated().filter { $0.1 != 0 }.map { (word: $0.0, bits: $0.1) }
+    }
+    impliesAnything = implied.contains { $0.contains { $0 != 0 } }
+  }
+
+  private static func transitions(
+    _ builder: GlobProgramBuilder, _ classes: ByteClasses, wordCount: Int
+  ) -> (move: [UInt64], stay: [UInt64]) {
+    let columns = classes.count
+    var move = [UInt64](repeating: 0, count: 2 * columns * wordCount)
+    var stay = move
+    let representatives = classes.representatives
+    var columnsOf: [ByteSet: [Int]] = [:]
+    for set in builder.sets {
+      columnsOf[set] = representatives.indices.filter { set.contains(representatives[$0]) }
+    }
+    for (index, state) in builder.states.enumerated() {
+      let (word, bit) = (index / 64, UInt64(1) << UInt64(index % 64))
+      for column in columnsOf[state.moveOnBegin] ?? [] { move[column * wordCount + word] |= bit }
+      for column in columnsOf[state.moveOnContinue] ?? [] {
+        move[(columns + column) * wordCount + word] |= bit
+      }
+      for column in columnsOf[state.stayOnBegin] ?? [] { stay[column * wordCount + word] |= bit }
+      if state.stayOnContinue {
+        for column in 0..<columns { stay[(columns + column) * wordCount + word] |= bit }
+      }
+    }
+    return (move, stay)
   }
 
   /// The last state of a pattern that accepts nothing longer.
@@ -94,37 +114,41 @@ struct GlobProgram: Sendable {
   /// Whether any pattern matches all of `text`. Allocates: for rules that are asked seldom.
   func matches(_ text: borrowing Span<UInt8>) -> Bool {
     var set = initial
-    var place = UTF8Position.boundary
+    var context = PathContext()
     for index in 0..<text.count {
-      let byte = text[index]
-      let continues = place.advance(byte)
-      if !step(&set, column: Int(classes.classOf[Int(byte)]), continues: continues) { return false }
+      if !step(&set, &context, byte: text[index]) { return false }
     }
     return zip(set, accepting).contains { $0 & $1 != 0 }
   }
 
   /// Adds what empty moves reach. They never chain further than two, then one (see `GlobPattern.resolve`).
-  private static func close(_ set: inout [UInt64], _ one: [UInt64], _ two: [UInt64]) {
-    var carry: UInt64 = 0
+  private static func closed(_ states: [UInt64], _ one: [UInt64], _ two: [UInt64]) -> [UInt64] {
+    var set = states
+    var (twoCarry, oneCarry): (UInt64, UInt64) = (0, 0)
     for word in set.indices {
-      let value = set[word]
-      let skipping = value & two[word]
-      let both = value | (skipping << 2) | carry
-      carry = skipping >> 62
-      set[word] = both
+      let skipping = set[word] & two[word]
+      var result = set[word] | (skipping << 2) | twoCarry
+      twoCarry = skipping >> 62
+      let entering = result & one[word]
+      result |= (entering << 1) | oneCarry
+      oneCarry = entering >> 63
+      set[word] = result
     }
-    carry = 0
-    for word in set.indices {
-      let entering = set[word] & one[word]
-      let next = entering >> 63
-      set[word] |= (entering << 1) | carry
-      carry = next
-    }
+    return set
   }
 
-  /// One step of `set`, in place, over a byte of class `column`. Returns whether any state is left.
+  /// One step of `set`, in place, over `byte`, which may be anything. Returns whether any state is left or can come back.
   @inline(__always)
-  func step(_ set: inout [UInt64], column: Int, continues: Bool) -> Bool {
+  func step(_ set: inout [UInt64], _ context: inout PathContext, byte: UInt8) -> Bool {
+    let continues = context.advance(byte)
+    let isAlive = step(&set, column: Int(classes.classOf[Int(byte)]), continues: continues)
+    for (word, bits) in impliedWords[Int(context.slashes)] { set[word] |= bits }
+    return isAlive || impliesAnything
+  }
+
+  /// The step without what is implied.
+  @inline(__always)
+  private func step(_ set: inout [UInt64], column: Int, continues: Bool) -> Bool {
     let base = (continues ? classes.count + column : column) * wordCount
     let (move, stay) = (move.span, stay.span)
     let (one, two) = (emptyMoveOne.span, emptyMoveTwo.span)
@@ -146,72 +170,5 @@ struct GlobProgram: Sendable {
       any |= result
     }
     return any != 0
-  }
-}
-
-/// Lays patterns out as runs of states.
-struct GlobProgramBuilder {
-  enum EmptyMove { case none, one, oneAndTwo }
-
-  struct State {
-    var rule: Int32
-    var moveOnBegin = ByteSet()
-    var moveOnContinue = ByteSet()
-    var stayOnBegin = ByteSet()
-    var stayOnContinue = false
-    var emptyMove = EmptyMove.none
-    var isInitial = false
-    var isAccepting = false
-    var acceptsAnythingMore = false
-  }
-
-  private(set) var states: [State] = []
-  private(set) var sets: Set<ByteSet> = [.slash]
-
-  mutating func append(_ elements: [GlobPattern.Element], rule: Int32) {
-    var state = State(rule: rule)
-    state.isInitial = true
-    for (index, element) in elements.enumerated() {
-      let isLast = index + 1 == elements.count
-      var next = State(rule: rule)
-      switch element {
-      case .begin(let set, let thenAnyContinuation):
-        sets.insert(set)
-        state.moveOnBegin = set
-        next.stayOnContinue = thenAnyContinuation
-      case .proceed(let set):
-        sets.insert(set)
-        state.moveOnContinue = set
-      case .componentBytes:
-        state.stayOnBegin = .notSlash
-        state.stayOnContinue = true
-        state.emptyMove = .one
-      case .anyBytes:
-        state.stayOnBegin = .all
-        state.stayOnContinue = true
-        state.emptyMove = .one
-        state.acceptsAnythingMore = isLast
-      case .anyDepth:
-        state.emptyMove = .oneAndTwo
-        next.stayOnBegin = .all
-        next.stayOnContinue = true
-        next.moveOnBegin = .slash
-        states.append(state)
-        (state, next) = (next, State(rule: rule))
-      case .somethingBelow:
-        state.moveOnBegin = .all
-        state.moveOnContinue = .all
-        state.acceptsAnythingMore = true
-        next.stayOnBegin = .all
-        next.stayOnContinue = true
-        next.acceptsAnythingMore = true
-      case .endTruncated:
-        continue
-      }
-      states.append(state)
-      state = next
-    }
-    state.isAccepting = true
-    states.append(state)
   }
 }

@@ -14,7 +14,7 @@ package struct PathCacheLimits: Sendable {
 
 /// A `GlobProgram` made deterministic as paths ask for it, in memory whose bounds are reserved at the start.
 ///
-/// A state of it is a set of the program's states and a place in a UTF-8 character. Paths seen before cost one table
+/// A state of it is a set of the program's states and a `PathContext`; what the context implies is not written down. Paths seen before cost one table
 /// look-up for each byte and no allocation. When the tables are full, a path goes on in the program itself, a few word
 /// operations for each byte and 64 states, and after `pathsBetweenFlushes` more paths the tables start again: no set of
 /// patterns and no sequence of paths takes more memory, or more than time linear in the path.
@@ -45,7 +45,7 @@ struct LazyAutomaton: ~Copyable {
   private var rows: [UInt32] = []
   /// For each state and operation the first rule that accepts, or -1.
   private var rules: [Int32] = []
-  private var places: [UTF8Position] = []
+  private var contexts: [PathContext] = []
   private var memberStart: [UInt32] = []
   private var members: [UInt32] = []
   /// Open addressing: state numbers.
@@ -53,7 +53,9 @@ struct LazyAutomaton: ~Copyable {
   private var isFull = false
   private var pathsSinceFull = 0
 
+  /// States of the program, where a path is followed in it, and what else is known there.
   private var current: [UInt64]
+  private var context = PathContext()
 
   static let dead = 1
 
@@ -75,7 +77,7 @@ struct LazyAutomaton: ~Copyable {
     current = [UInt64](repeating: 0, count: program.wordCount)
     rows.reserveCapacity(maximumStates * columns)
     rules.reserveCapacity(maximumStates * operationCount)
-    places.reserveCapacity(maximumStates)
+    contexts.reserveCapacity(maximumStates)
     memberStart.reserveCapacity(maximumStates + 1)
     members.reserveCapacity(maximumMembers)
     flush()
@@ -85,25 +87,26 @@ struct LazyAutomaton: ~Copyable {
   private mutating func flush() {
     rows.removeAll(keepingCapacity: true)
     rules.removeAll(keepingCapacity: true)
-    places.removeAll(keepingCapacity: true)
+    contexts.removeAll(keepingCapacity: true)
     memberStart.removeAll(keepingCapacity: true)
     members.removeAll(keepingCapacity: true)
     for index in table.indices { table[index] = 0 }
     isFull = false
     pathsSinceFull = 0
     memberStart.append(0)
-    for _ in 0..<2 { appendRow(place: .boundary) }
+    for _ in 0..<2 { appendRow(PathContext()) }
     let deadRow = Self.dead * columns
     for column in 0..<columns { rows[deadRow + column] = UInt32(deadRow) }
-    loadInitial()
-    first = findOrAdd(place: .boundary) ?? Self.dead
+    for word in current.indices { current[word] = program.initial[word] }
+    context = PathContext()
+    first = find(orAdd: true) ?? Self.dead
   }
 
   /// The state before the first byte.
   private var first = 0
 
   /// How many states there are, at most `PathCacheLimits.states`.
-  var stateCount: Int { places.count }
+  var stateCount: Int { contexts.count }
 
   /// Follows the bytes of `path`.
   mutating func walk(_ path: borrowing Span<UInt8>) -> End {
@@ -155,7 +158,7 @@ struct LazyAutomaton: ~Copyable {
     switch end {
     case .simulated: return
     case .dead: clear()
-    case .known(let state): loadMembers(of: state)
+    case .known(let state): load(state)
     }
   }
 
@@ -179,17 +182,11 @@ struct LazyAutomaton: ~Copyable {
       let following = Int(rows[state * columns + Int(classOf[Int(byte)])])
       let known = following == 0 ? discover(from: state, byte: byte) : following / columns
       if let known { return known == Self.dead ? .dead : .known(known) }
-      loadMembers(of: state)
-      return stepCurrent(byte: byte, continues: isContinued(places[state], byte)) ? .simulated : .dead
+      load(state)
+      return program.step(&current, &context, byte: byte) ? .simulated : .dead
     case .simulated:
-      // Only for bytes that begin a character: where in one the walk ended is not kept.
-      return stepCurrent(byte: byte, continues: false) ? .simulated : .dead
+      return program.step(&current, &context, byte: byte) ? .simulated : .dead
     }
-  }
-
-  private func isContinued(_ place: UTF8Position, _ byte: UInt8) -> Bool {
-    var place = place
-    return place.advance(byte)
   }
 
   /// The first accepting state at or after `member` among those loaded.
@@ -208,12 +205,9 @@ struct LazyAutomaton: ~Copyable {
   // MARK: new states
 
   private mutating func discover(from state: Int, byte: UInt8) -> Int? {
-    if isFull { return nil }
-    var place = places[state]
-    loadMembers(of: state)
-    let continues = place.advance(byte)
-    let isAlive = stepCurrent(byte: byte, continues: continues)
-    guard let found = isAlive ? findOrAdd(place: place) : Self.dead else {
+    load(state)
+    let isAlive = program.step(&current, &context, byte: byte)
+    guard let found = isAlive ? find(orAdd: !isFull) : Self.dead else {
       isFull = true
       return nil
     }
@@ -222,53 +216,47 @@ struct LazyAutomaton: ~Copyable {
   }
 
   private mutating func simulate(_ path: borrowing Span<UInt8>, from state: Int, at start: Int) -> End {
-    var place = places[state]
-    loadMembers(of: state)
+    load(state)
     for index in start..<path.count {
-      let byte = path[index]
-      let continues = place.advance(byte)
-      if !stepCurrent(byte: byte, continues: continues) { return .dead }
+      if !program.step(&current, &context, byte: path[index]) { return .dead }
     }
     return .simulated
   }
 
-  private mutating func stepCurrent(byte: UInt8, continues: Bool) -> Bool {
-    program.step(&current, column: Int(classOf[Int(byte)]), continues: continues)
-  }
-
   private mutating func clear() { for word in current.indices { current[word] = 0 } }
 
-  private mutating func loadInitial() {
-    for word in current.indices { current[word] = program.initial[word] }
-  }
-
-  private mutating func loadMembers(of state: Int) {
-    clear()
+  private mutating func load(_ state: Int) {
+    context = contexts[state]
+    let implied = program.implied[Int(context.slashes)]
+    for word in current.indices { current[word] = implied[word] }
     for index in Int(memberStart[state])..<Int(memberStart[state + 1]) {
       let member = Int(members[index])
       current[member / 64] |= 1 << UInt64(member % 64)
     }
   }
 
-  /// The state for what is in `current`. nil: no room.
-  private mutating func findOrAdd(place: UTF8Position) -> Int? {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(place.rawValue)
+  /// The state for `current` and `context`. nil: there is none, and no room or no wish for it.
+  private mutating func find(orAdd mayAdd: Bool) -> Int? {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(context.place.rawValue) << 8 ^ UInt64(context.slashes)
     var count = 0
-    forEachMember { member in
-      hash = (hash ^ UInt64(member)) &* 0x0000_0100_0000_01B3
-      hash ^= hash >> 29
-      count += 1
-      return true
+    for word in 0..<program.wordCount {
+      var bits = current[word] & ~program.implied[Int(context.slashes)][word]
+      count += bits.nonzeroBitCount
+      while bits != 0 {
+        hash = (hash ^ UInt64(word * 64 + bits.trailingZeroBitCount)) &* 0x0000_0100_0000_01B3
+        hash ^= hash >> 29
+        bits &= bits - 1
+      }
     }
     var slot = Int(truncatingIfNeeded: hash) & (table.count - 1)
     while table[slot] != 0 {
       let state = Int(table[slot])
-      if places[state] == place, holdsCurrent(state, count: count) { return state }
+      if contexts[state] == context, holdsCurrent(state, count: count) { return state }
       slot = (slot + 1) & (table.count - 1)
     }
-    if places.count >= maximumStates || members.count + count > maximumMembers { return nil }
-    table[slot] = UInt32(truncatingIfNeeded: places.count)
-    return add(place: place)
+    if !mayAdd || contexts.count >= maximumStates || members.count + count > maximumMembers { return nil }
+    table[slot] = UInt32(truncatingIfNeeded: contexts.count)
+    return add()
   }
 
   private func holdsCurrent(_ state: Int, count: Int) -> Bool {
@@ -281,25 +269,24 @@ struct LazyAutomaton: ~Copyable {
     return true
   }
 
-  private mutating func add(place: UTF8Position) -> Int {
-    let state = places.count
-    // Appending in place: `forEachMember` would hold `self`.
+  private mutating func add() -> Int {
+    let state = contexts.count
     for word in 0..<program.wordCount {
-      var bits = current[word]
+      var bits = current[word] & ~program.implied[Int(context.slashes)][word]
       while bits != 0 {
         members.append(UInt32(truncatingIfNeeded: word * 64 + bits.trailingZeroBitCount))
         bits &= bits - 1
       }
     }
-    appendRow(place: place)
+    appendRow(context)
     fillRules(state)
     return state
   }
 
-  private mutating func appendRow(place: UTF8Position) {
+  private mutating func appendRow(_ context: PathContext) {
     for _ in 0..<columns { rows.append(0) }
     for _ in 0..<operationCount { rules.append(-1) }
-    places.append(place)
+    contexts.append(context)
     memberStart.append(UInt32(truncatingIfNeeded: members.count))
   }
 

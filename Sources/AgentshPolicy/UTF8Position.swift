@@ -51,3 +51,17 @@ struct UTF8Position: Hashable, Sendable {
     0xF0...0xF0, 0xF1...0xF3, 0xF4...0xF4,
   ]
 }
+
+/// What an automaton has to remember of a path besides its states.
+struct PathContext: Equatable, Sendable {
+  private(set) var place = UTF8Position.boundary
+  /// 0: no slash yet; 1: one before the last byte; 2: the last byte is one.
+  private(set) var slashes: UInt8 = 0
+
+  /// Steps over `byte`. Returns whether it continued the character before it.
+  @inline(__always)
+  mutating func advance(_ byte: UInt8) -> Bool {
+    slashes = byte == UInt8(ascii: "/") ? 2 : min(slashes, 1)
+    return place.advance(byte)
+  }
+}

@@ -61,6 +61,48 @@ struct PropertyTests {
     #expect((200_000...900_000).contains(matched), "the generator has become pointless: \(matched)")
   }
 
+  @Test("Base names of commands are decided as the plain matcher decides about what follows the last slash")
+  func baseNames() throws {
+    var random = Seeded(state: 11)
+    var wrong: [String] = []
+    var matched = 0
+    for _ in 0..<5000 {
+      let patterns = (0..<3).map { _ in
+        let pieces = (0...3).compactMap { _ in
+          Self.pieces.filter { !$0.contains("/") }.randomElement(using: &random)
+        }
+        return pieces.joined()
+      }
+      var rules = PolicyRules()
+      rules.commandRules = patterns.map { CommandRule(name: $0, commands: [$0], decision: .allow) }
+      var decider = FileDecider(try CompiledPolicy(rules))
+      let references = patterns.map(ReferenceGlob.init)
+      for _ in 0..<20 {
+        let path = Self.path(&random)
+        let base = Array(path[((path.lastIndex(of: 0x2F) ?? -1) + 1)...])
+        // `**` in a base name goes over slashes: then the whole path may match as well.
+        let candidates = patterns.contains { $0.contains("**") } ? Self.suffixes(path) : [base]
+        let divided = candidates.map(ReferenceGlob.characters)
+        let expected = references.firstIndex { reference in divided.contains { reference.matches($0) } } ?? -5
+        let request = CommandRequest(
+          canonical: path, called: path, calledNameCounts: false, arguments: [], depth: 1)
+        let decision = decider.decideCommand(request)
+        if expected >= 0 { matched += 1 }
+        if Int(decision.rule) != expected {
+          wrong.append("\(patterns) on \(path): \(decision.rule), not \(expected)")
+        }
+      }
+      if wrong.count > 3 { break }
+    }
+    #expect(wrong.isEmpty)
+    #expect(matched > 10_000)
+  }
+
+  /// The whole and what follows each slash.
+  private static func suffixes(_ path: [UInt8]) -> [[UInt8]] {
+    [path] + path.indices.filter { path[$0] == 0x2F }.map { Array(path[($0 + 1)...]) }
+  }
+
   @Test("Every byte sequence has a decision, and the same one again")
   func isTotal() throws {
     var random = Seeded(state: 7)

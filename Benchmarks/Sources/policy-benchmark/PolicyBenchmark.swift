@@ -9,8 +9,8 @@ struct PolicyBenchmark {
   static let leastPerSecond = 2_000_000.0
   /// With ten times the rules.
   static let leastShare = 0.8
-  static let decisionsPerRound = 500_000
-  static let rounds = 15
+  static let decisionsPerRound = 20_000
+  static let rounds = 400
 
   static func main() throws {
     let paths = Self.paths
@@ -42,7 +42,7 @@ struct PolicyBenchmark {
   }
 
   private static func round(_ decider: inout FileDecider, _ paths: Paths) -> Duration {
-    let start = ContinuousClock.now
+    let start = processorTime()
     var (index, permitted) = (0, 0)
     let (bytes, ends) = (paths.bytes.span, paths.ends.span)
     for _ in 0..<decisionsPerRound {
@@ -51,9 +51,16 @@ struct PolicyBenchmark {
       if decider.decide(operation, path: path).permits { permitted += 1 }
       index = index + 1 == ends.count ? 0 : index + 1
     }
-    let duration = ContinuousClock.now - start
+    let duration = processorTime() - start
     precondition(permitted > decisionsPerRound / 10 && permitted < decisionsPerRound, "\(permitted)")
     return duration
+  }
+
+  /// Of this thread: other programs on a busy machine do not count.
+  private static func processorTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
   }
 
   private static func perSecond(_ duration: Duration) -> Double {
