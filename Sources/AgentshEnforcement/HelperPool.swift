@@ -64,6 +64,17 @@ package final class HelperPool: Sendable {
     signal.wakeOne()
   }
 
+  /// Gives up what is held for a call, if it is readable or its writer has gone: the caller then owns it.
+  package func takeReady(_ id: UInt64) -> Int32? {
+    state.withLock { state in
+      guard let descriptor = state.held[id] else { return nil }
+      var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      // SAFETY: one entry, alive across the call.
+      guard unsafe poll(&entry, 1, 0) > 0 else { return nil }
+      return state.held.removeValue(forKey: id)
+    }
+  }
+
   /// The call was answered: what was held for it goes.
   package func handled(_ id: UInt64) {
     let descriptor = state.withLock { $0.held.isEmpty ? nil : $0.held.removeValue(forKey: id) }

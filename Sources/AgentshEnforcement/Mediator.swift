@@ -19,6 +19,8 @@ package final class Mediator: Sendable {
   package let gate = TraceGate()
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
   package let identitiesVary = Atomic<Bool>(false)
+  /// Set once the tree has made a FIFO: from then on what a name is is looked at before it is opened.
+  package let fifosMade = Atomic<Bool>(false)
 
   package init(policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool) {
     self.policy = policy

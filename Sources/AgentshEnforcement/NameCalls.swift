@@ -3,6 +3,7 @@ import AgentshWire
 import CLinux
 import LinuxSystem
 import Seccomp
+import Synchronization
 
 // unlink, rmdir, mkdir, mknod, symlink and their *at forms: calls on one name in a directory.
 //
@@ -28,7 +29,7 @@ extension Mediator {
       return
     }
     let operation: FileOperation = flags == 0 ? .delete : .rmdir
-    onPlace(notification, &scratch, started, directory, address, operation, dots: flags == 0 ? EISDIR : EINVAL) {
+    onPlace(notification, &scratch, started, directory, address, operation, dots: EISDIR) {
       unlinkAt($0, $1, flags: flags)
     }
   }
@@ -56,6 +57,7 @@ extension Mediator {
       let device = arguments[isAt ? 3 : 2]
       // A plain file by mknod is a created file; nodes of devices are the operation that rules call mknod.
       let type = FileType(mode: mode)
+      if type == .fifo { fifosMade.store(true, ordering: .relaxed) }
       let operation: FileOperation = type == .regular || mode & UInt32(S_IFMT) == 0 ? .create : .mknod
       if type == .characterDevice || type == .blockDevice, !(type == .characterDevice && device == 0) {
         // Device nodes would be a way to disks and memory behind every rule; the tree lacks CAP_MKNOD as well.
@@ -108,7 +110,8 @@ extension Mediator {
       notification, directory: directory, raw: scratch.raw, name: &scratch.name, mayBlock: scratch.mayBlock)
     switch consume found {
     case .mustWait: handOver(notification)
-    case .failed(let errno): notification.fail(errno == EBUSY ? dots : errno)
+    case .failed(EBUSY): notification.fail(operation == .rmdir ? rmdirOfDots(scratch.raw) : dots)
+    case .failed(let errno): notification.fail(errno)
     case .parent(let parent, let leaf):
       let decision = decideName(operation, &scratch)
       var errno = EACCES
@@ -124,6 +127,13 @@ extension Mediator {
       cutSlash(&scratch.name)
       recorder.record(outcome, raw: scratch.raw, name: scratch.name)
     }
+  }
+
+  /// rmdir of `.` is EINVAL, of `..` ENOTEMPTY, of the root EBUSY. `rmdir(2)`
+  private func rmdirOfDots(_ raw: PathText) -> Int32 {
+    let last = raw.bytes.split(separator: UInt8(ascii: "/")).last
+    guard let last else { return EBUSY }
+    return last.count == 2 ? ENOTEMPTY : EINVAL
   }
 
   /// Decides on a name that may end in the slash that asks for a directory.

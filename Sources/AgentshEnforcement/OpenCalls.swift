@@ -3,6 +3,7 @@ import AgentshWire
 import CLinux
 import LinuxSystem
 import Seccomp
+import Synchronization
 
 // open, openat, openat2, creat.
 //
@@ -52,6 +53,13 @@ extension Mediator {
     let failed = readOpen(notification, &scratch, &request)
     if failed != 0 {
       notification.fail(failed)
+      return
+    }
+    // O_PATH gives a name and no access: whatever is done with it is decided when it is done, and no descriptor of the
+    // kind can be handed over (ADDFD takes none). So the kernel opens it, when the register says so. openat2 has its
+    // flags in memory, where they could become others: callers fall back to openat.
+    if request.isPath {
+      if Int(notification.call) == Int(SYS_openat2) { notification.fail(ENOSYS) } else { notification.passThrough() }
       return
     }
     guard assume(notification, &scratch), !request.creates && !request.isTemporary || assumeMask(notification, &scratch)
@@ -107,8 +115,20 @@ extension Mediator {
       request.flags = number(scratch.text, at: 0)
       request.mode = number(scratch.text, at: 8)
       request.resolve = number(scratch.text, at: 16)
+      guard isValid(request) else { return EINVAL }
       return notification.readPath(arguments[1], into: &scratch.raw)
     }
+  }
+
+  /// What openat2 refuses before it looks at the path. `openat2(2)`
+  private func isValid(_ request: OpenRequest) -> Bool {
+    let knownResolve = UInt64(
+      RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT
+        | RESOLVE_CACHED)
+    guard request.flags & ~(Self.knownFlags | 0o100000) == 0, request.resolve & ~knownResolve == 0,
+      request.mode & ~0o7777 == 0
+    else { return false }
+    return request.mode == 0 || request.creates || request.isTemporary
   }
 
   private func number(_ text: PathText, at offset: Int) -> UInt64 {
@@ -139,7 +159,8 @@ extension Mediator {
       return
     }
     // Devices are asked for by their names in /dev: what they are is looked at before anything opens them.
-    if scratch.name.starts(with: "/dev/"), !request.isPath, let information = special(scratch.name) {
+    // So are FIFOs, which the tree is known to have: a reader that came and went would let its writer go.
+    if scratch.name.starts(with: "/dev/") || fifosMade.load(ordering: .relaxed), !request.isPath, let information = special(scratch.name) {
       openSpecial(notification, request, decision, operation, information, &scratch, started)
       return
     }
@@ -152,6 +173,8 @@ extension Mediator {
       resolve: request.resolve)
     if cleaned.wantsDirectory { scratch.name.truncate(to: scratch.name.count - 1) }
     switch opened {
+    case -Int(ELOOP) where request.resolve & UInt64(RESOLVE_NO_SYMLINKS) != 0:
+      finish(notification, acted, decision, operation, opened, &scratch, started)
     case -Int(ELOOP): openWalked(notification, request, &scratch, started)
     case -Int(EAGAIN) where !request.nonBlocking && !scratch.mayBlock: handOver(notification)
     case -Int(EAGAIN) where !request.nonBlocking:
@@ -169,6 +192,13 @@ extension Mediator {
     case 0... where !request.isPath && !request.nonBlocking && isFifo(Int32(opened)):
       // Open for reading, and counted as a reader as a blocked one would be, until the helper has opened it properly.
       guard !scratch.mayBlock else {
+        // A writer may have come while the receiver's descriptor stood for the reader: then that one is the open.
+        if let held = helpers.takeReady(notification.id) {
+          closeDescriptor(Int32(opened))
+          _ = controlDescriptor(held, Int32(F_SETFL), request.statusFlags)
+          finish(notification, acted, decision, operation, Int(held), &scratch, started)
+          return
+        }
         let waited = helpers.waiting(for: notification) {
           openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
         }
@@ -185,7 +215,7 @@ extension Mediator {
     }
   }
 
-  /// What a name below /dev is, where opening it may wait or mean something else for us than for the caller.
+  /// What a name is, where opening it may wait or mean something else for us than for the caller.
   private func special(_ name: PathText) -> stat? {
     var information = stat()
     guard statAt(frame.root, name, from: 1, &information, flags: AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
@@ -233,7 +263,8 @@ extension Mediator {
     let linkItself = request.noFollow || request.creates && request.exclusive
     let pinned = walk(
       notification, directory: request.directory, raw: scratch.raw, follow: !linkItself, name: &scratch.name,
-      mayBlock: scratch.mayBlock)
+      mayBlock: scratch.mayBlock, magic: request.resolve & UInt64(RESOLVE_NO_MAGICLINKS) == 0,
+      links: request.resolve & UInt64(RESOLVE_NO_SYMLINKS) == 0)
     switch consume pinned {
     case .object(let object): openPinned(notification, request, object, &scratch, started)
     case .mustWait: handOver(notification)

@@ -201,23 +201,25 @@ extension Mediator {
     notification.fail(first != 0 ? first : second != 0 ? second : EFAULT)
   }
 
-  /// The operation on both names; the stricter answer.
+  /// The operation on both names; the stricter answer. The slashes that ask for directories stay for the call.
   private func stricter(_ operation: FileOperation, _ scratch: inout Scratch) -> Decision {
-    cutSlash2(&scratch)
-    let old = scratch.decider.decide(operation, scratch.name)
+    let old = onPlainName(&scratch.name) { scratch.decider.decide(operation, $0) }
     if !old.permits { return old }
-    let new = scratch.decider.decide(operation, scratch.nameOther)
+    let new = onPlainName(&scratch.nameOther) { scratch.decider.decide(operation, $0) }
     return new.permits && old.verdict == .audit ? old : new
+  }
+
+  /// The name without a slash at its end, for the time of `body`.
+  private func onPlainName<Result>(_ name: inout PathText, _ body: (PathText) -> Result) -> Result {
+    guard name.count > 1, name[name.count - 1] == UInt8(ascii: "/") else { return body(name) }
+    return name.withEnd(at: name.count - 1, body)
   }
 
   /// Whether the new name permits an operation that the old one does not: the move would carry the thing out of its rule.
   private func loosens(_ scratch: inout Scratch, isDirectory: Bool) -> Bool {
     for operation in FileOperation.allCases where operation != .rename && operation != .link {
-      if scratch.decider.decide(operation, scratch.nameOther).permits,
-        !scratch.decider.decide(operation, scratch.name).permits
-      {
-        return true
-      }
+      let loose = onPlainName(&scratch.nameOther) { scratch.decider.decide(operation, $0).permits }
+      if loose, !onPlainName(&scratch.name, { scratch.decider.decide(operation, $0).permits }) { return true }
     }
     return false
   }
@@ -236,9 +238,13 @@ extension Mediator {
     let oldIsDirectory = leafIsDirectory(oldParent, scratch.name, oldLeaf, &scratch.text)
     let newIsDirectory = exchange && leafIsDirectory(newParent, scratch.nameOther, newLeaf, &scratch.text)
     guard oldIsDirectory || newIsDirectory else { return 0 }
+    let alike = onPlainName(&scratch.nameOther) { other in
+      onPlainName(&scratch.name) { scratch.decider.decidesAlike($0, other) }
+    }
+    if alike { return 0 }
     let uniform =
-      scratch.decider.isUniform(scratch.name, .all)
-      && scratch.decider.isUniform(scratch.nameOther, .all)
+      onPlainName(&scratch.name) { scratch.decider.isUniform($0, .all) }
+      && onPlainName(&scratch.nameOther) { scratch.decider.isUniform($0, .all) }
     return uniform ? 0 : EXDEV
   }
 
@@ -250,11 +256,6 @@ extension Mediator {
     return FileType(mode: information.st_mode) == .directory
   }
 
-  private func cutSlash2(_ scratch: inout Scratch) {
-    cutSlash(&scratch.name)
-    cutSlash(&scratch.nameOther)
-  }
-
   private func finishPair(
     _ notification: consuming PendingNotification, _ operation: FileOperation, _ decision: Decision, _ errno: Int32,
     _ scratch: inout Scratch, _ started: UInt64
@@ -262,6 +263,8 @@ extension Mediator {
     let outcome = Recorder.Outcome(
       .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started)
     if errno == 0 { notification.complete() } else { notification.fail(errno) }
+    cutSlash(&scratch.name)
+    cutSlash(&scratch.nameOther)
     recorder.record(outcome, raw: scratch.raw, name: scratch.name, other: scratch.nameOther)
   }
 }

@@ -19,6 +19,11 @@ extension Mediator {
     let permitted = mayName(notification)
     let decision = Decision(
       permitted ? .allow : .deny, .command, default: permitted ? .mechanism : .unresolved)
+    // A number that nobody has is told of as the kernel tells it; it denies nothing.
+    if !permitted, namesNobody(notification) {
+      notification.fail(ESRCH)
+      return
+    }
     let outcome = Recorder.Outcome(
       .process, notification, operation: 0, decision: decision, errno: permitted ? 0 : EPERM, started: started
     )
@@ -28,6 +33,15 @@ extension Mediator {
     } else {
       notification.fail(EPERM)
       recorder.record(outcome, rawPath: object, path: object, argv: [])
+    }
+  }
+
+  private func namesNobody(_ n: borrowing PendingNotification) -> Bool {
+    switch Int(n.call) {
+    case Int(SYS_prlimit64), Int(SYS_sched_setaffinity), Int(SYS_sched_setscheduler), Int(SYS_sched_setparam),
+      Int(SYS_sched_setattr), Int(SYS_move_pages), Int(SYS_migrate_pages):
+      return n.int(0) > 0 && sendSignal(toPid: n.int(0), 0) == -Int(ESRCH)
+    default: return false
     }
   }
 

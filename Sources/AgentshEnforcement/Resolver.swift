@@ -51,6 +51,10 @@ extension Mediator {
     if raw[0] == UInt8(ascii: "/") {
       name.removeAll()
     } else {
+      guard directory >= 0 || directory == AT_FDCWD else {
+        result.errno = EBADF
+        return result
+      }
       let length =
         directory == AT_FDCWD
         ? ProcPath(notification.thread, "cwd").readLink(into: &name)

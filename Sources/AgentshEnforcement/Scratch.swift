@@ -36,6 +36,7 @@ extension FileDecider {
     decideAll(operations, path: name.span)
   }
 
+  mutating func decidesAlike(_ a: PathText, _ b: PathText) -> Bool { decidesAlike(below: a.span, b.span) }
   mutating func isUniform(_ name: PathText, _ operations: FileOperations) -> Bool {
     isUniform(below: name.span, operations)
   }

@@ -13,9 +13,11 @@ extension Mediator {
   /// Resolves all of `raw`; the last component too when `follow`.
   func walk(
     _ notification: borrowing PendingNotification, directory: Int32, raw: PathText, follow: Bool,
-    name: inout PathText, mayBlock: Bool
+    name: inout PathText, mayBlock: Bool, magic: Bool = true, links: Bool = true
   ) -> Pin {
     var walker = Walker(raw)
+    walker.mayFollowMagic = magic
+    walker.mayFollowLinks = links
     let failed = walker.start(notification, directory, raw, frame.root)
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
@@ -86,8 +88,10 @@ extension Mediator {
       return 0
     }
     walker.links += 1
-    if walker.links > Self.linkLimit { return ELOOP }
-    if inProc, isMagic(walker.name, component) { return followMagic(&walker, component) }
+    if walker.links > Self.linkLimit || !walker.mayFollowLinks { return ELOOP }
+    if inProc, isMagic(walker.name, component) {
+      return walker.mayFollowMagic ? followMagic(&walker, component) : ELOOP
+    }
     if !mayFollow(notification, link: information, in: walker.current) { return EACCES }
     var target = PathText()
     let length = readLinkAt(child.number, PathText(), into: &target)
@@ -188,6 +192,9 @@ struct Walker: ~Copyable {
   private var rest: [UInt8]
   private var index = 0
   var links = 0
+  /// openat2 with RESOLVE_NO_MAGICLINKS or RESOLVE_NO_SYMLINKS: such a link is ELOOP.
+  var mayFollowMagic = true
+  var mayFollowLinks = true
   private(set) var wantsDirectory: Bool
 
   init(_ raw: PathText) {

@@ -77,6 +77,27 @@ package struct FileDecider: ~Copyable {
     return true
   }
 
+  /// Whether every name below the directory `a` is decided as the same name below `b` is, whatever the operation: then
+  /// renaming one to the other carries nothing out of its rule, also where rules such as `**/.env` look into it.
+  package mutating func decidesAlike(below a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>) -> Bool {
+    guard let left = statesBelow(a), let right = statesBelow(b) else { return false }
+    return left == right
+  }
+
+  /// The program's states after `path` and a slash: all that what follows is decided by.
+  private mutating func statesBelow(_ path: borrowing Span<UInt8>) -> [Int]? {
+    if path.count == 0 { return nil }
+    var end = files.walk(path)
+    if path[path.count - 1] != UInt8(ascii: "/") { end = files.extend(end, by: UInt8(ascii: "/")) }
+    files.load(end)
+    var states: [Int] = []
+    files.forEachMember { member in
+      states.append(member)
+      return true
+    }
+    return states
+  }
+
   /// For the states that `files` has loaded: in the order of rules, the first that accepts everything decides, unless
   /// one before it might accept something else.
   private func isUniformLoaded(operation: Int) -> Bool {
