@@ -4,6 +4,7 @@ import CLinux
 import LinuxSystem
 import Ptrace
 import Seccomp
+import Synchronization
 
 // execve, execveat.
 //
@@ -101,16 +102,19 @@ extension Mediator {
       return
     }
     // Before the answer: what has been received waits for nothing but its answer and death, so this does not disturb
-    // it, and a failed exec stops before its program runs on.
-    tracee.requestStop()
+    // it, and a failed exec stops before its program runs on. Before Linux 5.19 it does disturb: then afterwards.
+    let undisturbed = receivedCallsHold.load(ordering: .relaxed)
+    if undisturbed { tracee.requestStop() }
     // Seized by its number: still the caller? If not, the stop that follows lets whoever it is go.
     let alive = n.isAlive()
+    var answered = false
     if alive {
       processes.markStarted(entry.process)
-      n.passThrough()
+      answered = n.passThrough()
     } else {
       n.fail(EINTR)
     }
+    if !undisturbed { tracee.requestStop() }
     while true {
       switch tracee.wait() {
       case .signal(let signal): tracee.resume(delivering: signal)
@@ -118,6 +122,7 @@ extension Mediator {
         outcome.errno = failure(tracee.callResult())
         tracee.release()
         // Below zero: the call was interrupted before it began and comes again.
+        if outcome.errno < 0, !answered { receivedCallsHold.store(false, ordering: .relaxed) }
         if alive, outcome.errno > 0 { record(outcome, exec) }
         return
       case .exec(let process):
@@ -185,6 +190,7 @@ extension Mediator {
       tracee.bury()
       return
     }
+    tracee.awaitEnd()
     gate.leave()
     defer { gate.enter() }
     while tracee.lingers() { pause(milliseconds: 2) }

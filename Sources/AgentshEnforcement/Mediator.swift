@@ -15,6 +15,8 @@ package final class Mediator: Sendable {
   package let helpers: HelperPool
   /// The verdict of every command, where it is the same for all.
   let uniformCommand: Decision?
+  /// Whether a call that was received waits for its answer whatever signal comes (WAIT_KILLABLE_RECV).
+  let receivedCallsHold = Atomic<Bool>(true)
   /// Closed while a thread traces (exec verification).
   package let gate = TraceGate()
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.

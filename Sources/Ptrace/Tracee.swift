@@ -90,6 +90,12 @@ package struct Tracee: ~Copyable {
     while information.take(thread) == -Int(EINTR) {}
   }
 
+  /// After a SIGKILL: blocks until the thread is dead, and leaves its status where it is.
+  package borrowing func awaitEnd() {
+    var information = WaitInformation()
+    while information.watch(thread) == -Int(EINTR) {}
+  }
+
   /// Whether the dead thread is still ours: its parent, the main thread, has not taken its status yet.
   package borrowing func lingers() -> Bool {
     var information = WaitInformation()
@@ -117,6 +123,7 @@ private struct WaitInformation {
     wait(any ? 0 : 1, thread, Self.stopped | Self.exited | Self.noWait)
   }
   mutating func look(_ thread: Int32) -> Int { wait(1, thread, Self.exited | Self.noWait | Self.noHang) }
+  mutating func watch(_ thread: Int32) -> Int { wait(1, thread, Self.exited | Self.noWait) }
   mutating func takeStop(_ thread: Int32) { _ = wait(1, thread, Self.stopped | Self.noHang) }
   mutating func take(_ thread: Int32) -> Int { wait(1, thread, Self.exited) }
 
