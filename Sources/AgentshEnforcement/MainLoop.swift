@@ -59,7 +59,10 @@ struct MainLoop: ~Copyable {
       case .lost: return false
       case .working: break
       }
-      guard let channel = supervisor.sender.channel else { continue }
+      guard let channel = supervisor.sender.channel else {
+        FutexWord().wait(while: 0, milliseconds: 2)
+        continue
+      }
       var entry = pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0)
       // SAFETY: one entry, alive across the call.
       if unsafe poll(&entry, 1, 5) > 0 { takeFrame(channel) }

@@ -62,7 +62,7 @@ extension LaunchDirector {
     }
   }
 
-  private func decode<T: WireCodable>(_ payload: [UInt8]) throws(ChannelEnd) -> T {
+  private func decode<T: WireCodable>(_ payload: [UInt8], as: T.Type = T.self) throws(ChannelEnd) -> T {
     do throws(WireError) {
       var reader = WireReader(payload)
       let value = try reader.value(T.self)
@@ -158,22 +158,34 @@ extension LaunchDirector {
     let limit = Int(clamping: launch.welcome.spoolLimit) + FrameHeader.payloadLimit
     guard case .success(let bytes) = readAll(path, limit: limit) else { return }
     var at = 0
-    while at + FrameHeader.size < bytes.count,
-      let header = try? FrameHeader(Array(bytes[at..<(at + FrameHeader.size)])), header.kind == .events
-    {
-      let start = at + FrameHeader.size
-      guard start + header.length <= bytes.count,
-        let batch: EventBatch = try? decode(Array(bytes[start..<(start + header.length)])), batch.first > 0
-      else { break }
-      do throws(AuditError) { try services.store.append(auditRecords(batch, launch)) } catch {
+    while at < bytes.count {
+      guard let batch = batch(in: bytes, at: &at) else {
+        services.logger.error("session \(launch.session.details.id): \(path) is kept: no event frame at byte \(at)")
+        return
+      }
+      do throws(AuditError) { _ = try services.store.append(auditRecords(batch, launch)) } catch {
         // The file stays for the person who looks.
         services.logger.error("session \(launch.session.details.id): \(path) is kept: \(error)")
         return
       }
-      at = start + header.length
     }
     services.feed.wake()
     _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0)
+  }
+}
+
+extension LaunchDirector {
+  /// The batch of the frame at `at`, which moves behind it; nil, and `at` as it was, when there is none.
+  private func batch(in bytes: [UInt8], at: inout Int) -> EventBatch? {
+    let start = at + FrameHeader.size
+    guard start < bytes.count, let header = try? FrameHeader(Array(bytes[at..<start])), header.kind == .events,
+      start + header.length <= bytes.count
+    else { return nil }
+    // The type is said: an optional one would be a wire type of its own.
+    guard let batch = try? decode(Array(bytes[start..<(start + header.length)]), as: EventBatch.self), batch.first > 0
+    else { return nil }
+    at = start + header.length
+    return batch
   }
 }
 
