@@ -1,10 +1,5 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
-
-// Development manifest: a target exists from the day its folder does.
-let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
-func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: here + "/" + path) }
 
 let common: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
@@ -18,11 +13,12 @@ let common: [SwiftSetting] = [
 ]
 let strict: [SwiftSetting] = common + [.strictMemorySafety()]
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
-// ArgumentParser brings FoundationEssentials, Yams the whole; what its static archive needs is autolinked only when everything is
-// compiled for static linking, which would build the dependencies twice (programs and tests).
+// ArgumentParser brings FoundationEssentials, Yams the whole; what its static archive needs is autolinked only when
+// everything is compiled for static linking, which would build the dependencies twice (programs and tests).
 let staticWithFoundation: [LinkerSetting] = [
   .unsafeFlags([
-    "-static-executable", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation", "-l_FoundationICU",
+    "-static-executable", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation",
+    "-l_FoundationICU",
     "-lstdc++",
     "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
   ])
@@ -32,7 +28,8 @@ let staticWithFoundation: [LinkerSetting] = [
 // an installed program does not find.
 let staticSwift: [LinkerSetting] = [
   .unsafeFlags([
-    "-static-stdlib", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation", "-l_FoundationICU",
+    "-static-stdlib", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation",
+    "-l_FoundationICU",
     "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
   ])
 ]
@@ -57,21 +54,43 @@ let libraries: [(String, [String], [Target.Dependency])] = [
   ("AgentshWire", ["AgentshPolicy", "AgentshEvent"], []),
   ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"], [yams]),
   ("AgentshAudit", ["AgentshEvent", "LinuxSystem", "CLinux"], [grdb]),
-  ("AgentshEnforcement",
-    ["AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "Landlock", "Ptrace", "Cgroup", "LinuxSystem", "CLinux"],
-    []),
+  (
+    "AgentshEnforcement",
+    [
+      "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "Landlock", "Ptrace", "Cgroup",
+      "LinuxSystem", "CLinux",
+    ],
+    []
+  ),
   ("AgentshAPI", [], []),
-  ("AgentshSession",
-    ["AgentshPolicy", "AgentshEvent", "AgentshWire", "AgentshConfig", "AgentshAudit", "AgentshAPI", "LinuxSystem", "CLinux"], []),
-  ("AgentshServer",
-    ["AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshAudit", "AgentshEvent", "AgentshWire", "AgentshPolicy",
-      "LinuxSystem", "CLinux"],
-    [hummingbird, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]),
-  ("AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"],
-    [nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")]),
-  ("AgentshCommands",
-    ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshPolicy", "AgentshEvent", "AgentshWire", "LinuxSystem", "CLinux"],
-    [arguments]),
+  (
+    "AgentshSession",
+    [
+      "AgentshPolicy", "AgentshEvent", "AgentshWire", "AgentshConfig", "AgentshAudit", "AgentshAPI",
+      "LinuxSystem", "CLinux",
+    ], []
+  ),
+  (
+    "AgentshServer",
+    [
+      "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshAudit", "AgentshEvent", "AgentshWire",
+      "AgentshPolicy",
+      "LinuxSystem", "CLinux",
+    ],
+    [hummingbird, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]
+  ),
+  (
+    "AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"],
+    [nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")]
+  ),
+  (
+    "AgentshCommands",
+    [
+      "AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshPolicy", "AgentshEvent", "AgentshWire",
+      "LinuxSystem", "CLinux",
+    ],
+    [arguments]
+  ),
 ]
 let executables: [(String, [String], [LinkerSetting])] = [
   ("agentsh", ["AgentshCommands"], staticWithFoundation),
@@ -81,11 +100,16 @@ let executables: [(String, [String], [LinkerSetting])] = [
 ]
 let tests: [(String, [String])] = [
   ("AgentshPolicyTests", ["AgentshPolicy"]),
-  ("AgentshEventTests", ["AgentshEvent"]),
   ("AgentshWireTests", ["AgentshWire", "AgentshPolicy", "AgentshEvent"]),
   ("AgentshConfigTests", ["AgentshConfig", "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"]),
   ("AgentshAuditTests", ["AgentshAudit", "AgentshEvent", "LinuxSystem", "CLinux"]),
-  ("AgentshEnforcementTests", ["Harness", "AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
+  (
+    "AgentshEnforcementTests",
+    [
+      "Harness", "AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp",
+      "LinuxSystem", "CLinux",
+    ]
+  ),
   ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),
@@ -95,44 +119,35 @@ let tests: [(String, [String])] = [
   ("EvasionTests", ["Harness"]),
 ]
 
-var targets: [Target] = []
-if exists("Sources/CLinux") {
-  targets.append(.target(name: "CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]))
-}
-func local(_ names: [String]) -> [Target.Dependency] {
-  names.filter { exists("Sources/" + $0) || $0 == "Harness" }.map { .target(name: $0) }
-}
-for (name, uses, products) in libraries where exists("Sources/" + name) {
+func local(_ names: [String]) -> [Target.Dependency] { names.map { .target(name: $0) } }
+
+var targets: [Target] = [
+  .target(
+    name: "CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+  // What the tests that start real programs share.
+  .target(name: "Harness", dependencies: ["CLinux"], path: "Tests/Harness", swiftSettings: common),
+]
+for (name, uses, products) in libraries {
   targets.append(.target(name: name, dependencies: local(uses) + products, swiftSettings: strict))
 }
-for (name, uses, link) in executables where exists("Sources/" + name) {
+for (name, uses, link) in executables {
   targets.append(
     .executableTarget(name: name, dependencies: local(uses), swiftSettings: strict, linkerSettings: link))
 }
-if exists("Tests/Harness") {
-  // What the tests that start real programs share.
-  targets.append(.target(name: "Harness", dependencies: ["CLinux"], path: "Tests/Harness", swiftSettings: common))
-}
-for (name, uses) in tests where exists("Tests/" + name) {
+for (name, uses) in tests {
   let products = name == "AgentshAuditTests" ? [grdb] : []
   targets.append(.testTarget(name: name, dependencies: local(uses) + products, swiftSettings: common))
 }
 
-var packages: [Package.Dependency] = []
-if exists("Sources/AgentshConfig") { packages.append(.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")) }
-if exists("Sources/AgentshAudit") { packages.append(.package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0")) }
-if exists("Sources/AgentshServer") {
-  packages += [
+let package = Package(
+  name: "agentsh",
+  dependencies: [
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-  ]
-}
-if exists("Sources/AgentshServer") || exists("Sources/AgentshClient") {
-  packages.append(.package(url: "https://github.com/apple/swift-nio", from: "2.101.2"))
-}
-if exists("Sources/AgentshCommands") {
-  packages.append(.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"))
-}
-
-let package = Package(name: "agentsh", dependencies: packages, targets: targets)
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+  ],
+  targets: targets)

@@ -95,8 +95,18 @@ package struct Daemon: Sendable {
     do throws(SystemCallError) { peer = try UnixSocket.peer(of: socket) } catch {
       throw .notReachable(path: path, error)
     }
-    if let objection = try trust().objection(to: peer) { throw .untrusted(path: path, reason: objection) }
+    if let objection = try trust().objection(to: peer) {
+      // A daemon that is just dying still has its queue: nobody answers there, as if nobody had listened.
+      if isEnding(peer.pid) { throw .noDaemon(path: path, SystemCallError("connect", ECONNREFUSED)) }
+      throw .untrusted(path: path, reason: objection)
+    }
     return APIClient(connection: try HTTPConnection(owning: socket.release()), socket: path, peer: peer)
+  }
+
+  /// A process without a program any more: a zombie, or gone. `proc_pid_exe(5)`
+  private func isEnding(_ pid: Int32) -> Bool {
+    var text = PathText()
+    return ProcPath(pid, "exe").readLink(into: &text) == -Int(ENOENT)
   }
 
   private func trust() throws(ClientError) -> DaemonTrust {

@@ -12,7 +12,8 @@ import Seccomp
 extension Mediator {
   func truncate(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
     let length = Int64(bitPattern: notification.arguments[1])
-    onObject(notification, &scratch, started, AT_FDCWD, notification.arguments[0], .truncate, follow: true) { pin, _ in
+    onObject(notification, &scratch, started, AT_FDCWD, notification.arguments[0], .truncate, follow: true) {
+      pin, _ in
       // truncate(2) wants write permission on the file, as opening it for writing does.
       let opened = pin.open(flags: O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
       guard opened >= 0 else { return opened == -Int(ENXIO) ? -Int(EINVAL) : opened }
@@ -21,7 +22,9 @@ extension Mediator {
     }
   }
 
-  func setAttributes(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+  func setAttributes(
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
+  ) {
     switch Int(notification.call) {
     case Int(SYS_chmod), Int(SYS_fchmodat), 452: changeMode(notification, &scratch, started)
     case Int(SYS_chown), Int(SYS_lchown), Int(SYS_fchownat): changeOwner(notification, &scratch, started)
@@ -31,7 +34,9 @@ extension Mediator {
     }
   }
 
-  private func changeMode(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+  private func changeMode(
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
+  ) {
     let arguments = notification.arguments
     let plain = Int(notification.call) == Int(SYS_chmod)
     let mode = Int(UInt32(truncatingIfNeeded: arguments[plain ? 1 : 2]) & 0o7777)
@@ -41,7 +46,8 @@ extension Mediator {
       return
     }
     onObject(
-      notification, &scratch, started, plain ? AT_FDCWD : notification.int(0), arguments[plain ? 0 : 1], .chmod,
+      notification, &scratch, started, plain ? AT_FDCWD : notification.int(0), arguments[plain ? 0 : 1],
+      .chmod,
       follow: flags & AT_SYMLINK_NOFOLLOW == 0, emptyPath: flags & AT_EMPTY_PATH != 0
     ) { pin, type in
       if type == .link { return -Int(EOPNOTSUPP) }
@@ -49,10 +55,13 @@ extension Mediator {
     }
   }
 
-  private func changeOwner(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+  private func changeOwner(
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
+  ) {
     let arguments = notification.arguments
     let isAt = Int(notification.call) == Int(SYS_fchownat)
-    let flags = isAt ? notification.int(4) : Int(notification.call) == Int(SYS_lchown) ? AT_SYMLINK_NOFOLLOW : 0
+    let flags =
+      isAt ? notification.int(4) : Int(notification.call) == Int(SYS_lchown) ? AT_SYMLINK_NOFOLLOW : 0
     let uid = Int(notification.int(isAt ? 2 : 1))
     let gid = Int(notification.int(isAt ? 3 : 2))
     guard flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 else {
@@ -70,7 +79,9 @@ extension Mediator {
     }
   }
 
-  private func changeTimes(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+  private func changeTimes(
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
+  ) {
     let arguments = notification.arguments
     let call = Int(notification.call)
     let isAt = call == Int(SYS_utimensat) || call == Int(SYS_futimesat)
@@ -107,7 +118,8 @@ extension Mediator {
       return
     }
     onObject(
-      notification, &scratch, started, isAt ? notification.int(0) : AT_FDCWD, arguments[isAt ? 1 : 0], .setattr,
+      notification, &scratch, started, isAt ? notification.int(0) : AT_FDCWD, arguments[isAt ? 1 : 0],
+      .setattr,
       follow: flags & AT_SYMLINK_NOFOLLOW == 0, emptyPath: onDescriptor || flags & AT_EMPTY_PATH != 0,
       noPath: onDescriptor
     ) { pin, type in
@@ -183,8 +195,10 @@ extension Mediator {
 
   /// Reads the path at `address`, pins what it names, decides `operation` on it and does `act` through the pin.
   private func onObject(
-    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64, _ directory: Int32,
-    _ address: UInt64, _ operation: FileOperation, follow: Bool, emptyPath: Bool = false, noPath: Bool = false,
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64,
+    _ directory: Int32,
+    _ address: UInt64, _ operation: FileOperation, follow: Bool, emptyPath: Bool = false,
+    noPath: Bool = false,
     _ act: (PinnedObject, FileType) -> Int
   ) {
     scratch.raw.removeAll()
@@ -222,14 +236,17 @@ extension Mediator {
         errno = result < 0 ? Int32(truncatingIfNeeded: -result) : 0
       }
       let outcome = Recorder.Outcome(
-        .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started)
+        .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started
+      )
       if errno == 0 { notification.complete() } else { notification.fail(errno) }
       recorder.record(outcome, raw: scratch.raw, name: scratch.name)
     }
   }
 
   /// AT_EMPTY_PATH: the caller's descriptor itself (or its cwd).
-  private func pinOwn(_ notification: borrowing PendingNotification, _ number: Int32, _ name: inout PathText) -> Pin {
+  private func pinOwn(_ notification: borrowing PendingNotification, _ number: Int32, _ name: inout PathText)
+    -> Pin
+  {
     let opened =
       number == AT_FDCWD
       ? ProcPath(notification.thread, "cwd").open(flags: O_PATH | O_CLOEXEC)

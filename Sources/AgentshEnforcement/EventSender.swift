@@ -191,7 +191,8 @@ package final class EventSender: Sendable {
     do throws(SystemCallError) {
       try spool?.drain { frame in
         var reader = WireReader(frame[5...])
-        guard let first = try? reader.integer(UInt64.self), let count = try? reader.integer(UInt32.self) else { return true }
+        guard let first = try? reader.integer(UInt64.self), let count = try? reader.integer(UInt32.self)
+        else { return true }
         state.withLock { state in
           state.unconfirmed.append((first + UInt64(count) - 1, frame))
           state.unconfirmedBytes += frame.count

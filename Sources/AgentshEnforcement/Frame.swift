@@ -67,7 +67,8 @@ package struct Frame: Sendable {
   }
 
   private static let remoteTypes: Set<String> = [
-    "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "autofs", "glusterfs", "lustre", "ocfs2", "gfs2", "orangefs",
+    "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "autofs", "glusterfs", "lustre", "ocfs2", "gfs2",
+    "orangefs",
     "virtiofs", "coda",
   ]
 

@@ -129,7 +129,8 @@ package final class HelperPool: Sendable {
   /// Interrupts helpers whose caller is gone or has a caught signal pending. Called by the supervisor's main loop.
   package func wakeAbandoned() {
     let waits = state.withLock { Array($0.waits) }
-    for (key, wait) in waits where clinux_notif_id_valid(listener, wait.id) != 0 || hasSignalToHandle(wait.caller) {
+    for (key, wait) in waits
+    where clinux_notif_id_valid(listener, wait.id) != 0 || hasSignalToHandle(wait.caller) {
       // Still the same wait? The helper may have gone on to another call; a stray signal does no harm there.
       let current = state.withLock { $0.waits[key] != nil }
       if current { rawCall(Int(SYS_tkill), Int(wait.helper), Int(Self.wakeSignal)) }

@@ -116,7 +116,9 @@ struct MainLoop: ~Copyable {
     var set = sigset_t()
     // SAFETY: `set` lives across the calls.
     unsafe sigemptyset(&set)
-    for signal in [SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE] {
+    for signal in [
+      SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE,
+    ] {
       unsafe sigaddset(&set, signal)
     }
     return unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))

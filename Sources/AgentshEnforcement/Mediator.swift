@@ -24,7 +24,9 @@ package final class Mediator: Sendable {
   /// Set once the tree has made a FIFO: from then on what a name is is looked at before it is opened.
   package let fifosMade = Atomic<Bool>(false)
 
-  package init(policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool) {
+  package init(
+    policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool
+  ) {
     self.policy = policy
     uniformCommand = policy.uniformCommandDecision
     self.frame = frame
@@ -41,7 +43,8 @@ package final class Mediator: Sendable {
       open(notification, &scratch, started)
     case Int(SYS_unlink), Int(SYS_unlinkat), Int(SYS_rmdir):
       unlink(notification, &scratch, started)
-    case Int(SYS_mkdir), Int(SYS_mkdirat), Int(SYS_mknod), Int(SYS_mknodat), Int(SYS_symlink), Int(SYS_symlinkat):
+    case Int(SYS_mkdir), Int(SYS_mkdirat), Int(SYS_mknod), Int(SYS_mknodat), Int(SYS_symlink),
+      Int(SYS_symlinkat):
       make(notification, &scratch, started)
     case Int(SYS_rename), Int(SYS_renameat), Int(SYS_renameat2):
       rename(notification, &scratch, started)
@@ -49,7 +52,8 @@ package final class Mediator: Sendable {
       link(notification, &scratch, started)
     case Int(SYS_truncate):
       truncate(notification, &scratch, started)
-    case Int(SYS_chmod), Int(SYS_fchmodat), 452 /* fchmodat2 */, Int(SYS_chown), Int(SYS_lchown), Int(SYS_fchownat),
+    case Int(SYS_chmod), Int(SYS_fchmodat), 452 /* fchmodat2 */, Int(SYS_chown), Int(SYS_lchown),
+      Int(SYS_fchownat),
       Int(SYS_utime), Int(SYS_utimes), Int(SYS_futimesat), Int(SYS_utimensat),
       Int(SYS_setxattr), Int(SYS_lsetxattr), Int(SYS_removexattr), Int(SYS_lremovexattr):
       setAttributes(notification, &scratch, started)

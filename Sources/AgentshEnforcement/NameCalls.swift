@@ -62,7 +62,9 @@ extension Mediator {
       if type == .characterDevice || type == .blockDevice, !(type == .characterDevice && device == 0) {
         // Device nodes would be a way to disks and memory behind every rule; the tree lacks CAP_MKNOD as well.
         let failed = notification.readPath(address, into: &scratch.raw)
-        if failed != 0 { notification.fail(failed) } else {
+        if failed != 0 {
+          notification.fail(failed)
+        } else {
           scratch.name = scratch.raw
           refuse(notification, .file, FileOperation.mknod.rawValue, EPERM, scratch, started)
         }
@@ -76,7 +78,9 @@ extension Mediator {
     }
   }
 
-  private func symlink(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
+  private func symlink(
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
+  ) {
     let arguments = notification.arguments
     let isAt = Int(notification.call) == Int(SYS_symlinkat)
     let failed = notification.readPath(arguments[0], into: &scratch.rawOther)
@@ -87,15 +91,18 @@ extension Mediator {
     // The target is text; what it leads to is decided when somebody follows it.
     let target = scratch.rawOther
     onPlace(
-      notification, &scratch, started, isAt ? notification.int(1) : AT_FDCWD, arguments[isAt ? 2 : 1], .symlink,
+      notification, &scratch, started, isAt ? notification.int(1) : AT_FDCWD, arguments[isAt ? 2 : 1],
+      .symlink,
       dots: EEXIST
     ) { symlinkAt(target, $0, $1) }
   }
 
   /// Reads the path at `address`, pins its directory, decides `operation` on the name and does `act` there.
   private func onPlace(
-    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64, _ directory: Int32,
-    _ address: UInt64, _ operation: FileOperation, dots: Int32, _ act: (_ parent: Int32, _ leaf: PathText) -> Int
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64,
+    _ directory: Int32,
+    _ address: UInt64, _ operation: FileOperation, dots: Int32,
+    _ act: (_ parent: Int32, _ leaf: PathText) -> Int
   ) {
     let failed = notification.readPath(address, into: &scratch.raw)
     if failed != 0 {
@@ -122,7 +129,8 @@ extension Mediator {
         errno = Int32(truncatingIfNeeded: -act(parent.number, scratch.text))
       }
       let outcome = Recorder.Outcome(
-        .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started)
+        .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started
+      )
       if errno == 0 { notification.complete() } else { notification.fail(errno) }
       cutSlash(&scratch.name)
       recorder.record(outcome, raw: scratch.raw, name: scratch.name)

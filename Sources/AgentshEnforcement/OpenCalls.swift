@@ -59,10 +59,15 @@ extension Mediator {
     // kind can be handed over (ADDFD takes none). So the kernel opens it, when the register says so. openat2 has its
     // flags in memory, where they could become others: callers fall back to openat.
     if request.isPath {
-      if Int(notification.call) == Int(SYS_openat2) { notification.fail(ENOSYS) } else { notification.passThrough() }
+      if Int(notification.call) == Int(SYS_openat2) {
+        notification.fail(ENOSYS)
+      } else {
+        notification.passThrough()
+      }
       return
     }
-    guard assume(notification, &scratch), !request.creates && !request.isTemporary || assumeMask(notification, &scratch)
+    guard assume(notification, &scratch),
+      !request.creates && !request.isTemporary || assumeMask(notification, &scratch)
     else {
       refuse(notification, .file, FileOperation.open.rawValue, EACCES, scratch, started)
       return
@@ -160,7 +165,9 @@ extension Mediator {
     }
     // Devices are asked for by their names in /dev: what they are is looked at before anything opens them.
     // So are FIFOs, which the tree is known to have: a reader that came and went would let its writer go.
-    if scratch.name.starts(with: "/dev/") || fifosMade.load(ordering: .relaxed), !request.isPath, let information = special(scratch.name) {
+    if scratch.name.starts(with: "/dev/") || fifosMade.load(ordering: .relaxed), !request.isPath,
+      let information = special(scratch.name)
+    {
       openSpecial(notification, request, decision, operation, information, &scratch, started)
       return
     }
@@ -169,7 +176,8 @@ extension Mediator {
     var acted = request
     acted.flags = flags
     let opened = openBelowRoot(
-      scratch.name, flags: acted.actedFlags(mayBlock: false), mode: flags & UInt64(O_CREAT) != 0 ? request.mode : 0,
+      scratch.name, flags: acted.actedFlags(mayBlock: false),
+      mode: flags & UInt64(O_CREAT) != 0 ? request.mode : 0,
       resolve: request.resolve)
     if cleaned.wantsDirectory { scratch.name.truncate(to: scratch.name.count - 1) }
     switch opened {
@@ -179,7 +187,8 @@ extension Mediator {
     case -Int(EAGAIN) where !request.nonBlocking && !scratch.mayBlock: handOver(notification)
     case -Int(EAGAIN) where !request.nonBlocking:
       let waited = helpers.waiting(for: notification) {
-        openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), mode: request.mode, resolve: request.resolve)
+        openBelowRoot(
+          scratch.name, flags: acted.actedFlags(mayBlock: true), mode: request.mode, resolve: request.resolve)
       }
       finish(notification, acted, decision, operation, waited, &scratch, started)
     case -Int(ENXIO) where !request.nonBlocking && !scratch.mayBlock:
@@ -254,7 +263,8 @@ extension Mediator {
   // MARK: slow
 
   private func openWalked(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     if request.isTemporary {
       openTemporary(notification, request, &scratch, started)
@@ -287,7 +297,9 @@ extension Mediator {
     if request.creates, request.exclusive {
       // Whoever may not know of it is told that it may not create here; others that it exists.
       let decision = scratch.decider.decide(.create, scratch.name)
-      finish(notification, request, decision, .create, decision.permits ? -Int(EEXIST) : -Int(EACCES), &scratch, started)
+      finish(
+        notification, request, decision, .create, decision.permits ? -Int(EEXIST) : -Int(EACCES), &scratch,
+        started)
       return
     }
     var existing: FileOperations = []
@@ -308,8 +320,9 @@ extension Mediator {
       openLinkItself(notification, request, object, decision, &scratch, started)
       return
     }
-    if !request.isPath, type == .fifo || type == .blockDevice
-      || type == .characterDevice && clinux_major(UInt(information.st_rdev)) != 1
+    if !request.isPath,
+      type == .fifo || type == .blockDevice
+        || type == .characterDevice && clinux_major(UInt(information.st_rdev)) != 1
     {
       openSpecial(notification, request, decision, operation, information, &scratch, started)
       return
@@ -344,7 +357,8 @@ extension Mediator {
 
   /// The last component is not there: created, or ENOENT, as the caller may know.
   private func openMissing(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     let found = createPlace(notification, request, &scratch)
     switch consume found {
@@ -382,7 +396,8 @@ extension Mediator {
     scratch.spare = scratch.raw
     for _ in 0..<40 {
       let found = place(
-        notification, directory: request.directory, raw: scratch.spare, name: &scratch.name, mayBlock: scratch.mayBlock)
+        notification, directory: request.directory, raw: scratch.spare, name: &scratch.name,
+        mayBlock: scratch.mayBlock)
       guard case .parent(let parent, let leaf) = consume found else {
         return place(
           notification, directory: request.directory, raw: scratch.spare, name: &scratch.name,
@@ -407,7 +422,8 @@ extension Mediator {
 
   /// O_TMPFILE: decided as creating and writing a name inside the directory.
   private func openTemporary(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     let pinned = pin(
       notification, directory: request.directory, raw: scratch.raw, follow: true, name: &scratch.name,
@@ -436,7 +452,8 @@ extension Mediator {
   /// openat2 with RESOLVE_BENEATH, IN_ROOT, NO_XDEV or CACHED: the kernel resolves, from the caller's directory and
   /// by its own rules, to a pin; the pin's name is decided on and the pin is opened.
   private func openConfined(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch, _ started: UInt64
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch,
+    _ started: UInt64
   ) {
     guard scratch.mayBlock else {
       handOver(notification)
@@ -474,7 +491,8 @@ extension Mediator {
     scratch.spare.truncate(to: leaf)
     if scratch.spare.isEmpty { scratch.spare.append(UInt8(ascii: ".")) }
     let parent = openAt2(
-      directory.number, scratch.spare, flags: UInt64(O_PATH | O_CLOEXEC | O_DIRECTORY), resolve: request.resolve)
+      directory.number, scratch.spare, flags: UInt64(O_PATH | O_CLOEXEC | O_DIRECTORY),
+      resolve: request.resolve)
     guard parent >= 0 else {
       fail(notification, request, Int32(truncatingIfNeeded: -parent), &scratch, started)
       return
@@ -506,7 +524,9 @@ extension Mediator {
     _ operation: FileOperation, _ information: stat, _ scratch: inout Scratch, _ started: UInt64
   ) {
     let device = UInt(information.st_rdev)
-    if FileType(mode: information.st_mode) == .characterDevice, clinux_major(device) == 5, clinux_minor(device) == 0 {
+    if FileType(mode: information.st_mode) == .characterDevice, clinux_major(device) == 5,
+      clinux_minor(device) == 0
+    {
       let opened = openTerminal(notification.thread, request)
       finish(notification, request, decision, operation, opened, &scratch, started)
       return
@@ -538,7 +558,8 @@ extension Mediator {
   /// `/dev/tty` means the caller's terminal, which is ours only when it is the same.
   private func openTerminal(_ thread: Int32, _ request: OpenRequest) -> Int {
     guard let theirs = terminalNumber(thread), theirs != 0 else { return -Int(ENXIO) }
-    let flags = Int32(truncatingIfNeeded: request.flags & ~UInt64(O_CREAT | O_EXCL | O_TRUNC)) | O_NOCTTY | O_CLOEXEC
+    let flags =
+      Int32(truncatingIfNeeded: request.flags & ~UInt64(O_CREAT | O_EXCL | O_TRUNC)) | O_NOCTTY | O_CLOEXEC
     if terminalNumber(frame.ownPid) == theirs { return openAt(AT_FDCWD, PathText("/dev/tty"), flags: flags) }
     let major = clinux_major(UInt(theirs))
     let minor = clinux_minor(UInt(theirs))
@@ -587,7 +608,8 @@ extension Mediator {
   }
 
   private func fail(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ errno: Int32, _ scratch: inout Scratch,
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ errno: Int32,
+    _ scratch: inout Scratch,
     _ started: UInt64
   ) {
     let decision = Decision(.allow, .file, default: .mechanism)
@@ -613,11 +635,13 @@ extension Mediator {
 
   /// Denies what could not be read or carried out with the caller's rights.
   func refuse(
-    _ notification: consuming PendingNotification, _ kind: EventRecord.Kind, _ operation: UInt8, _ errno: Int32,
+    _ notification: consuming PendingNotification, _ kind: EventRecord.Kind, _ operation: UInt8,
+    _ errno: Int32,
     _ scratch: borrowing Scratch, _ started: UInt64
   ) {
     let outcome = Recorder.Outcome(
-      kind, notification, operation: operation, decision: Decision(.deny, .file, default: .unresolved), errno: errno,
+      kind, notification, operation: operation, decision: Decision(.deny, .file, default: .unresolved),
+      errno: errno,
       started: started)
     notification.fail(errno)
     recorder.record(outcome, raw: scratch.raw, name: scratch.name)

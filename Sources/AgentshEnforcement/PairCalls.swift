@@ -33,9 +33,11 @@ extension Mediator {
       refuse(notification, .file, FileOperation.rename.rawValue, EACCES, scratch, started)
       return
     }
-    let old = place(notification, directory: from, raw: scratch.raw, name: &scratch.name, mayBlock: scratch.mayBlock)
+    let old = place(
+      notification, directory: from, raw: scratch.raw, name: &scratch.name, mayBlock: scratch.mayBlock)
     let new = place(
-      notification, directory: to, raw: scratch.rawOther, name: &scratch.nameOther, mayBlock: scratch.mayBlock)
+      notification, directory: to, raw: scratch.rawOther, name: &scratch.nameOther, mayBlock: scratch.mayBlock
+    )
     let source: Held
     switch consume old {
     case .failed(let errno):
@@ -55,7 +57,8 @@ extension Mediator {
       var decision = stricter(.rename, &scratch)
       var errno = EACCES
       if decision.permits {
-        let carried = carriesOut(&scratch, oldParent, oldLeaf, exchange: flags & 2 != 0, newParent.number, newLeaf)
+        let carried = carriesOut(
+          &scratch, oldParent, oldLeaf, exchange: flags & 2 != 0, newParent.number, newLeaf)
         if carried == 0 {
           guard notification.isAlive() else { return }
           errno = renamePinned(&scratch, oldParent, oldLeaf, newParent.number, newLeaf, flags)
@@ -69,13 +72,15 @@ extension Mediator {
   }
 
   private func renamePinned(
-    _ scratch: inout Scratch, _ oldParent: Int32, _ oldLeaf: Int, _ newParent: Int32, _ newLeaf: Int, _ flags: UInt32
+    _ scratch: inout Scratch, _ oldParent: Int32, _ oldLeaf: Int, _ newParent: Int32, _ newLeaf: Int,
+    _ flags: UInt32
   ) -> Int32 {
     scratch.text.removeAll()
     scratch.text.append(scratch.name, from: oldLeaf)
     scratch.spare.removeAll()
     scratch.spare.append(scratch.nameOther, from: newLeaf)
-    return Int32(truncatingIfNeeded: -renameAt2(oldParent, scratch.text, newParent, scratch.spare, flags: flags))
+    return Int32(
+      truncatingIfNeeded: -renameAt2(oldParent, scratch.text, newParent, scratch.spare, flags: flags))
   }
 
   func link(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
@@ -103,11 +108,13 @@ extension Mediator {
       pinned = pinDescriptor(notification, from, &scratch.name)
     } else {
       pinned = pin(
-        notification, directory: from, raw: scratch.raw, follow: flags & AT_SYMLINK_FOLLOW != 0, name: &scratch.name,
+        notification, directory: from, raw: scratch.raw, follow: flags & AT_SYMLINK_FOLLOW != 0,
+        name: &scratch.name,
         mayBlock: scratch.mayBlock)
     }
     let new = place(
-      notification, directory: to, raw: scratch.rawOther, name: &scratch.nameOther, mayBlock: scratch.mayBlock)
+      notification, directory: to, raw: scratch.rawOther, name: &scratch.nameOther, mayBlock: scratch.mayBlock
+    )
     let source: Held
     switch consume pinned {
     case .failed(let errno):
@@ -121,7 +128,8 @@ extension Mediator {
     switch consume new {
     case .failed(let errno): notification.fail(errno == EBUSY ? EEXIST : errno)
     case .mustWait: handOver(notification)
-    case .parent(let parent, let leaf): linkPinned(notification, source.descriptor, parent, leaf, &scratch, started)
+    case .parent(let parent, let leaf):
+      linkPinned(notification, source.descriptor, parent, leaf, &scratch, started)
     }
   }
 
@@ -190,7 +198,8 @@ extension Mediator {
   private func readPair(
     _ scratch: inout Scratch, _ notification: borrowing PendingNotification, _ old: UInt64, _ new: UInt64
   ) -> Bool {
-    notification.readPath(old, into: &scratch.raw) == 0 && notification.readPath(new, into: &scratch.rawOther) == 0
+    notification.readPath(old, into: &scratch.raw) == 0
+      && notification.readPath(new, into: &scratch.rawOther) == 0
   }
 
   private func failPair(
@@ -226,7 +235,8 @@ extension Mediator {
 
   /// Whether this rename carries anything out of its rule: 0, EACCES, or EXDEV for a directory that is not of one rule.
   private func carriesOut(
-    _ scratch: inout Scratch, _ oldParent: Int32, _ oldLeaf: Int, exchange: Bool, _ newParent: Int32, _ newLeaf: Int
+    _ scratch: inout Scratch, _ oldParent: Int32, _ oldLeaf: Int, exchange: Bool, _ newParent: Int32,
+    _ newLeaf: Int
   ) -> Int32 {
     if loosens(&scratch, isDirectory: false) { return EACCES }
     if exchange {
@@ -248,7 +258,8 @@ extension Mediator {
     return uniform ? 0 : EXDEV
   }
 
-  private func leafIsDirectory(_ parent: Int32, _ name: PathText, _ leaf: Int, _ text: inout PathText) -> Bool {
+  private func leafIsDirectory(_ parent: Int32, _ name: PathText, _ leaf: Int, _ text: inout PathText) -> Bool
+  {
     text.removeAll()
     text.append(name, from: leaf)
     var information = stat()
@@ -257,7 +268,8 @@ extension Mediator {
   }
 
   private func finishPair(
-    _ notification: consuming PendingNotification, _ operation: FileOperation, _ decision: Decision, _ errno: Int32,
+    _ notification: consuming PendingNotification, _ operation: FileOperation, _ decision: Decision,
+    _ errno: Int32,
     _ scratch: inout Scratch, _ started: UInt64
   ) {
     let outcome = Recorder.Outcome(

@@ -54,7 +54,8 @@ package final class Recorder: Sendable {
     package var started: UInt64
 
     package init(
-      _ kind: EventRecord.Kind, _ notification: borrowing PendingNotification, operation: UInt8, decision: Decision,
+      _ kind: EventRecord.Kind, _ notification: borrowing PendingNotification, operation: UInt8,
+      decision: Decision,
       errno: Int32, started: UInt64
     ) {
       self.kind = kind
@@ -120,7 +121,8 @@ package final class Recorder: Sendable {
 
   /// The order of `EventRecord.encode`, without making one: the hot path allocates nothing.
   private static func header(
-    _ outcome: Outcome, blocked: Bool, latency: UInt32, entry: ProcessTable.Entry?, to writer: inout WireWriter
+    _ outcome: Outcome, blocked: Bool, latency: UInt32, entry: ProcessTable.Entry?,
+    to writer: inout WireWriter
   ) {
     writer.byte(outcome.kind.rawValue)
     writer.integer(wallClock() &- UInt64(latency))

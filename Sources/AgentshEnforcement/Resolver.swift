@@ -81,7 +81,8 @@ extension Mediator {
     return result
   }
 
-  private func appendComponents(of raw: PathText, to name: inout PathText, base: Int, _ result: inout Cleaned) {
+  private func appendComponents(of raw: PathText, to name: inout PathText, base: Int, _ result: inout Cleaned)
+  {
     var index = 0
     var named = false
     while index < raw.count {
@@ -130,7 +131,9 @@ extension Mediator {
     guard name.count > mark.utf8CodeUnitCount else { return false }
     let start = name.count - mark.utf8CodeUnitCount
     // SAFETY: a StaticString's bytes live for ever.
-    for index in 0..<mark.utf8CodeUnitCount where unsafe name[start + index] != mark.utf8Start[index] { return false }
+    for index in 0..<mark.utf8CodeUnitCount where unsafe name[start + index] != mark.utf8Start[index] {
+      return false
+    }
     return true
   }
 
@@ -194,7 +197,8 @@ extension Mediator {
   /// Opens the canonical name from the root; a link anywhere is ELOOP.
   package func openBelowRoot(_ name: PathText, flags: UInt64, mode: UInt64 = 0, resolve: UInt64 = 0) -> Int {
     if name.count == 1 {
-      return openAt2(frame.root, Mediator.dot, flags: flags, mode: mode, resolve: resolve | UInt64(RESOLVE_NO_SYMLINKS))
+      return openAt2(
+        frame.root, Mediator.dot, flags: flags, mode: mode, resolve: resolve | UInt64(RESOLVE_NO_SYMLINKS))
     }
     return openAt2(
       frame.root, name, from: 1, flags: flags, mode: mode, resolve: resolve | UInt64(RESOLVE_NO_SYMLINKS))
@@ -202,7 +206,9 @@ extension Mediator {
 
   private func openParent(_ name: inout PathText, _ leaf: Int) -> Int {
     let flags = UInt64(O_PATH | O_DIRECTORY | O_CLOEXEC)
-    if leaf == 1 { return openAt2(frame.root, Mediator.dot, flags: flags, resolve: UInt64(RESOLVE_NO_SYMLINKS)) }
+    if leaf == 1 {
+      return openAt2(frame.root, Mediator.dot, flags: flags, resolve: UInt64(RESOLVE_NO_SYMLINKS))
+    }
     // The slash before the leaf becomes the parent's end for the time of the call.
     return name.withEnd(at: leaf - 1) { openBelowRoot($0, flags: flags) }
   }

@@ -182,7 +182,8 @@ package final class Supervisor: Sendable {
     if let refusal = recorder.refusedStart {
       let message = mediator.policy.message(refusal)
       let rule = mediator.policy.ruleName(refusal)
-      writeError("agentsh: the policy denies this command: rule \(rule)\(message.isEmpty ? "" : ": \(message)")\n")
+      writeError(
+        "agentsh: the policy denies this command: rule \(rule)\(message.isEmpty ? "" : ": \(message)")\n")
     }
     if arguments.quiet { return }
     if !stored { writeError("agentsh: events wait in \(welcome.spoolPath) until a daemon takes them\n") }
@@ -209,7 +210,8 @@ private func write(_ byte: UInt8, to socket: Int32) -> Bool {
   var byte = byte
   // SAFETY: one byte, alive across the call.
   return unsafe rawCall(
-    Int(SYS_sendto), Int(socket), kernelAddress(withUnsafePointer(to: &byte) { unsafe $0 }), 1, Int(MSG_NOSIGNAL))
+    Int(SYS_sendto), Int(socket), kernelAddress(withUnsafePointer(to: &byte) { unsafe $0 }), 1,
+    Int(MSG_NOSIGNAL))
     == 1
 }
 
@@ -217,5 +219,7 @@ private func write(_ byte: UInt8, to socket: Int32) -> Bool {
 func writeError(_ text: String) {
   let bytes = Array(text.utf8)
   // SAFETY: the bytes live across the call.
-  _ = unsafe bytes.withUnsafeBufferPointer { rawCall(Int(SYS_write), 2, kernelAddress($0.baseAddress), $0.count) }
+  _ = unsafe bytes.withUnsafeBufferPointer {
+    rawCall(Int(SYS_write), 2, kernelAddress($0.baseAddress), $0.count)
+  }
 }

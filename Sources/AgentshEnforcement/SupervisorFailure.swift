@@ -9,8 +9,10 @@ extension Supervisor.Failure {
     case .kernelStructures:
       "this kernel's notification structures are larger than those agentsh was built for: update agentsh"
     case .channel(let failure): "no word from the daemon: \(failure) (is it running? `agentsh server status`)"
-    case .unexpectedFrame(let kind): "the daemon sent \(kind) where its welcome was due: versions that do not fit?"
-    case .welcome(let error): "the daemon's welcome cannot be read: \(error) (daemon and supervisor of one version?)"
+    case .unexpectedFrame(let kind):
+      "the daemon sent \(kind) where its welcome was due: versions that do not fit?"
+    case .welcome(let error):
+      "the daemon's welcome cannot be read: \(error) (daemon and supervisor of one version?)"
     case .policy(let error): "the policy does not compile: \(error)"
     case .frame(.anotherRoot):
       "the agent's root directory or mount namespace is not the supervisor's: start agentsh inside that container"

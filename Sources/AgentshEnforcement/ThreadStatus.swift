@@ -60,7 +60,9 @@ package struct ThreadStatus: Sendable {
   }
 
   private func numbers(_ value: ArraySlice<UInt8>) -> [UInt32] {
-    value.split(whereSeparator: { $0 == 9 || $0 == 32 }).map { UInt32(truncatingIfNeeded: number($0, base: 10)) }
+    value.split(whereSeparator: { $0 == 9 || $0 == 32 }).map {
+      UInt32(truncatingIfNeeded: number($0, base: 10))
+    }
   }
 
   private func number(_ value: ArraySlice<UInt8>, base: UInt64) -> UInt64 {

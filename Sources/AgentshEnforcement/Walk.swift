@@ -44,7 +44,9 @@ extension Mediator {
     while let component = walker.nextComponent() {
       if !mayBlock, frame.isRemote(walker.name) { return .mustWait }
       if walker.isFinished {
-        if component.count <= 2, component.allSatisfy({ $0 == UInt8(ascii: ".") }) { return .failed(errno: EBUSY) }
+        if component.count <= 2, component.allSatisfy({ $0 == UInt8(ascii: ".") }) {
+          return .failed(errno: EBUSY)
+        }
         guard let parent = walker.takeHandle() else { return .failed(errno: ENOENT) }
         guard isDirectory(parent.number) else { return .failed(errno: ENOTDIR) }
         name = walker.name
@@ -62,14 +64,16 @@ extension Mediator {
 
   /// One component further. Returns 0 or an errno.
   private func step(
-    _ notification: borrowing PendingNotification, _ walker: inout Walker, _ component: ArraySlice<UInt8>, follow: Bool
+    _ notification: borrowing PendingNotification, _ walker: inout Walker, _ component: ArraySlice<UInt8>,
+    follow: Bool
   ) -> Int32 {
     if component.elementsEqual(".".utf8) { return isDirectory(walker.current) ? 0 : ENOTDIR }
     if component.elementsEqual("..".utf8) { return walker.goUp(frame.root) }
     let inProc = isProc(walker.current)
     if inProc, !mayEnter(notification, walker.name, component) { return EACCES }
     if inProc, walker.name.equals("/proc") {
-      let own = processes.entry(notification.thread)?.process ?? ThreadStatus(reading: notification.thread)?.process
+      let own =
+        processes.entry(notification.thread)?.process ?? ThreadStatus(reading: notification.thread)?.process
       guard let own else { return ESRCH }
       if component.elementsEqual("self".utf8), follow { return walker.splice("\(own)", inDirectory: true) }
       if component.elementsEqual("thread-self".utf8), follow {
@@ -119,7 +123,9 @@ extension Mediator {
 
   /// fs.protected_symlinks, which the kernel applies to whoever follows: in a sticky directory that all may write,
   /// only links of one's own or of the directory's owner are followed. `proc_sys_fs(5)`.
-  private func mayFollow(_ notification: borrowing PendingNotification, link: stat, in directory: Int32) -> Bool {
+  private func mayFollow(_ notification: borrowing PendingNotification, link: stat, in directory: Int32)
+    -> Bool
+  {
     var information = stat()
     guard statDescriptor(directory, &information) == 0 else { return false }
     guard information.st_mode & 0o1002 == 0o1002, link.st_uid != information.st_uid else { return true }
@@ -135,13 +141,16 @@ extension Mediator {
   ) -> Bool {
     guard touchesProcess(name) else { return true }
     guard let process = processNumber(name) else { return false }
-    if process == frame.ownPid { return Self.publicFiles.contains(String(decoding: component, as: UTF8.self)) }
+    if process == frame.ownPid {
+      return Self.publicFiles.contains(String(decoding: component, as: UTF8.self))
+    }
     if processes.isMember(process, reaper: frame.ownPid) { return true }
     return Self.publicFiles.contains(String(decoding: component, as: UTF8.self))
   }
 
   private static let publicFiles: Set<String> = [
-    "stat", "statm", "status", "cmdline", "comm", "cgroup", "loginuid", "sessionid", "oom_score", "oom_score_adj",
+    "stat", "statm", "status", "cmdline", "comm", "cgroup", "loginuid", "sessionid", "oom_score",
+    "oom_score_adj",
     "oom_adj", "schedstat", "limits", "mounts", "mountinfo", "task",
   ]
 

@@ -160,7 +160,8 @@ extension LaunchDirector {
     var at = 0
     while at < bytes.count {
       guard let batch = batch(in: bytes, at: &at) else {
-        services.logger.error("session \(launch.session.details.id): \(path) is kept: no event frame at byte \(at)")
+        services.logger.error(
+          "session \(launch.session.details.id): \(path) is kept: no event frame at byte \(at)")
         return
       }
       do throws(AuditError) { _ = try services.store.append(auditRecords(batch, launch)) } catch {
@@ -178,11 +179,13 @@ extension LaunchDirector {
   /// The batch of the frame at `at`, which moves behind it; nil, and `at` as it was, when there is none.
   private func batch(in bytes: [UInt8], at: inout Int) -> EventBatch? {
     let start = at + FrameHeader.size
-    guard start < bytes.count, let header = try? FrameHeader(Array(bytes[at..<start])), header.kind == .events,
+    guard start < bytes.count, let header = try? FrameHeader(Array(bytes[at..<start])),
+      header.kind == .events,
       start + header.length <= bytes.count
     else { return nil }
     // The type is said: an optional one would be a wire type of its own.
-    guard let batch = try? decode(Array(bytes[start..<(start + header.length)]), as: EventBatch.self), batch.first > 0
+    guard let batch = try? decode(Array(bytes[start..<(start + header.length)]), as: EventBatch.self),
+      batch.first > 0
     else { return nil }
     at = start + header.length
     return batch

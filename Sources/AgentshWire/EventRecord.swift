@@ -80,7 +80,9 @@ extension EventRecord: WireCodable {
 
   package init(from reader: inout WireReader) throws(WireError) {
     let at = reader.offset
-    guard let kind = Kind(rawValue: try reader.byte()) else { throw .badValue(offset: at, what: "event kind") }
+    guard let kind = Kind(rawValue: try reader.byte()) else {
+      throw .badValue(offset: at, what: "event kind")
+    }
     self.init(kind: kind, timestamp: try reader.integer(UInt64.self), pid: 0)
     latencyNanoseconds = try reader.value()
     pid = try reader.value()
@@ -89,7 +91,9 @@ extension EventRecord: WireCodable {
     call = try reader.value()
     operation = try reader.value()
     let effectAt = reader.offset
-    guard let effect = Effect(rawValue: try reader.byte()) else { throw .badValue(offset: effectAt, what: "effect") }
+    guard let effect = Effect(rawValue: try reader.byte()) else {
+      throw .badValue(offset: effectAt, what: "effect")
+    }
     self.effect = effect
     errno = try reader.value()
     verdict = try reader.value()

@@ -37,8 +37,12 @@ package struct FrameHeader: Sendable, Equatable {
   package init(_ bytes: [UInt8]) throws(WireError) {
     var reader = WireReader(bytes)
     let length = Int(try reader.integer(UInt32.self))
-    guard length <= Self.payloadLimit else { throw .tooLong(offset: 0, length: length, limit: Self.payloadLimit) }
-    guard let kind = FrameKind(rawValue: try reader.byte()) else { throw .badValue(offset: 4, what: "frame kind") }
+    guard length <= Self.payloadLimit else {
+      throw .tooLong(offset: 0, length: length, limit: Self.payloadLimit)
+    }
+    guard let kind = FrameKind(rawValue: try reader.byte()) else {
+      throw .badValue(offset: 4, what: "frame kind")
+    }
     try reader.finish()
     self.init(length: length, kind: kind)
   }

@@ -21,7 +21,9 @@ package enum HandoffMessage: Equatable, Sendable {
   package init(_ bytes: [UInt8]) throws(WireError) {
     guard let mark = bytes.first else { throw .truncated(offset: 0, wanted: 1) }
     guard mark == Self.currentMark || mark == Self.superviseMark, bytes.count > 1 else {
-      guard bytes.count == 1, mark != Self.superviseMark else { throw .badValue(offset: 0, what: "hand-off mark") }
+      guard bytes.count == 1, mark != Self.superviseMark else {
+        throw .badValue(offset: 0, what: "hand-off mark")
+      }
       self = .old
       return
     }
@@ -32,7 +34,9 @@ package enum HandoffMessage: Equatable, Sendable {
       self = .current(pid: pid, token: nil)
       return
     }
-    guard reader.remaining == Self.tokenSize else { throw .truncated(offset: bytes.count, wanted: Self.tokenSize) }
+    guard reader.remaining == Self.tokenSize else {
+      throw .truncated(offset: bytes.count, wanted: Self.tokenSize)
+    }
     let token = Array(bytes[5...])
     self = mark == Self.currentMark ? .current(pid: pid, token: token) : .supervise(pid: pid, token: token)
   }

@@ -25,7 +25,8 @@ package struct SupervisorArguments: Equatable, Sendable {
 
   package var argv: [String] {
     var words = [
-      "agentsh-supervisor", "--channel", String(channel), "--listener", String(listener), "--target", String(target),
+      "agentsh-supervisor", "--channel", String(channel), "--listener", String(listener), "--target",
+      String(target),
       "--pidfd", String(pidfd),
     ]
     if let launchSocket { words += ["--launch-socket", String(launchSocket)] }
@@ -46,13 +47,17 @@ package struct SupervisorArguments: Equatable, Sendable {
         index += 1
         continue
       }
-      guard ["--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty", "--log"].contains(words[index]),
-        index + 1 < words.count, let number = Int32(words[index + 1]), number >= 0, numbers[words[index]] == nil
+      guard
+        ["--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty", "--log"].contains(
+          words[index]),
+        index + 1 < words.count, let number = Int32(words[index + 1]), number >= 0,
+        numbers[words[index]] == nil
       else { return nil }
       numbers[words[index]] = number
       index += 2
     }
-    guard let channel = numbers["--channel"], let listener = numbers["--listener"], let target = numbers["--target"],
+    guard let channel = numbers["--channel"], let listener = numbers["--listener"],
+      let target = numbers["--target"],
       let pidfd = numbers["--pidfd"]
     else { return nil }
     self.init(channel: channel, listener: listener, target: target, pidfd: pidfd)

@@ -8,7 +8,8 @@ package enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .truncated(let offset, let wanted): "ends at byte \(offset), \(wanted) more were due"
-    case .tooLong(let offset, let length, let limit): "length \(length) at byte \(offset) is over the limit of \(limit)"
+    case .tooLong(let offset, let length, let limit):
+      "length \(length) at byte \(offset) is over the limit of \(limit)"
     case .badValue(let offset, let what): "bad \(what.text) at byte \(offset)"
     case .trailing(let offset, let extra): "\(extra) bytes too many after byte \(offset)"
     }
@@ -103,7 +104,9 @@ package struct WireReader: Sendable {
   package mutating func count(each: Int) throws(WireError) -> Int {
     let at = offset
     let length = Int(try integer(UInt32.self))
-    guard length <= Self.lengthLimit else { throw .tooLong(offset: at, length: length, limit: Self.lengthLimit) }
+    guard length <= Self.lengthLimit else {
+      throw .tooLong(offset: at, length: length, limit: Self.lengthLimit)
+    }
     guard length * each <= remaining else { throw .truncated(offset: at, wanted: length * each) }
     return length
   }
@@ -115,7 +118,9 @@ package struct WireReader: Sendable {
     return bytes[start..<(start + length)]
   }
 
-  package mutating func value<T: WireCodable>(_: T.Type = T.self) throws(WireError) -> T { try T(from: &self) }
+  package mutating func value<T: WireCodable>(_: T.Type = T.self) throws(WireError) -> T {
+    try T(from: &self)
+  }
 
   /// The last call on a payload: nothing may be left.
   package func finish() throws(WireError) {

@@ -12,7 +12,8 @@ package func openAt2(
     // SAFETY: `how` and the path outlive the call.
     unsafe withUnsafePointer(to: &how) { how in
       rawCall(
-        Int(CLINUX_SYS_OPENAT2), Int(directory), address + start, kernelAddress(how), MemoryLayout<open_how>.size)
+        Int(CLINUX_SYS_OPENAT2), Int(directory), address + start, kernelAddress(how),
+        MemoryLayout<open_how>.size)
     }
   }
 }
@@ -70,7 +71,8 @@ package func mknodAt(_ directory: Int32, _ name: PathText, mode: UInt32, device:
 
 /// `symlinkat(2)`: `target` is text, never resolved.
 package func symlinkAt(_ target: PathText, _ directory: Int32, _ name: PathText) -> Int {
-  target.withAddress { target in name.withAddress { rawCall(Int(SYS_symlinkat), target, Int(directory), $0) } }
+  target.withAddress { target in name.withAddress { rawCall(Int(SYS_symlinkat), target, Int(directory), $0) }
+  }
 }
 
 /// `renameat2(2)`, since Linux 3.15.
@@ -83,7 +85,8 @@ package func renameAt2(
 }
 
 /// `linkat(2)`; `flags`: 0, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH.
-package func linkAt(_ from: Int32, _ fromName: PathText, _ to: Int32, _ toName: PathText, flags: Int32) -> Int {
+package func linkAt(_ from: Int32, _ fromName: PathText, _ to: Int32, _ toName: PathText, flags: Int32) -> Int
+{
   fromName.withAddress { old in
     toName.withAddress { rawCall(Int(SYS_linkat), Int(from), old, Int(to), $0, Int(flags)) }
   }

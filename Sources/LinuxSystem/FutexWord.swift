@@ -31,7 +31,8 @@ package final class FutexWord: Sendable {
     // SAFETY: `limit` lives across the call; the word lives as long as self.
     unsafe withUnsafePointer(to: &limit) { limit in
       unsafe _ = rawCall(
-        Int(SYS_futex), kernelAddress(word), 0 | 128, Int(seen), milliseconds == nil ? 0 : kernelAddress(limit))
+        Int(SYS_futex), kernelAddress(word), 0 | 128, Int(seen),
+        milliseconds == nil ? 0 : kernelAddress(limit))
     }
   }
 

@@ -7,7 +7,9 @@ import Glibc
 /// `pthread_create(3)`.
 package enum NamedThread {
   /// Starts a detached thread. `name` is cut to 15 bytes. Throws EAGAIN when the limit of threads is reached.
-  package static func start(_ name: StaticString, _ body: @escaping @Sendable () -> Void) throws(SystemCallError) {
+  package static func start(_ name: StaticString, _ body: @escaping @Sendable () -> Void)
+    throws(SystemCallError)
+  {
     var attributes = pthread_attr_t()
     // SAFETY: initialised here, destroyed below.
     unsafe pthread_attr_init(&attributes)
@@ -22,11 +24,13 @@ package enum NamedThread {
     unsafe sigfillset(&all)
     unsafe pthread_sigmask(SIG_SETMASK, &all, &old)
     // SAFETY: the box is consumed once, by the thread or, when there is none, below.
-    let result = unsafe pthread_create(&thread, &attributes, { argument in
-      guard let argument = unsafe argument else { return nil }
-      unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().run()
-      return nil
-    }, box.toOpaque())
+    let result = unsafe pthread_create(
+      &thread, &attributes,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().run()
+        return nil
+      }, box.toOpaque())
     unsafe pthread_sigmask(SIG_SETMASK, &old, nil)
     if result != 0 {
       unsafe box.release()

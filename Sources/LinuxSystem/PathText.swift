@@ -87,7 +87,9 @@ package struct PathText: Sendable {
   package func starts(with prefix: StaticString) -> Bool {
     guard count >= prefix.utf8CodeUnitCount else { return false }
     // SAFETY: a StaticString's bytes live for ever.
-    for index in 0..<prefix.utf8CodeUnitCount where unsafe prefix.utf8Start[index] != storage[index] { return false }
+    for index in 0..<prefix.utf8CodeUnitCount where unsafe prefix.utf8Start[index] != storage[index] {
+      return false
+    }
     return true
   }
 

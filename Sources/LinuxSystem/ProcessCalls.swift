@@ -39,7 +39,9 @@ package func sendSignal(_ pidfd: Int32, _ signal: Int32) -> Int {
 
 /// `kill(2)`.
 @discardableResult
-package func sendSignal(toPid pid: Int32, _ signal: Int32) -> Int { rawCall(Int(SYS_kill), Int(pid), Int(signal)) }
+package func sendSignal(toPid pid: Int32, _ signal: Int32) -> Int {
+  rawCall(Int(SYS_kill), Int(pid), Int(signal))
+}
 
 /// `gettid(2)` and `getpid(2)`.
 package func currentThread() -> Int32 { Int32(rawCall(Int(SYS_gettid))) }

@@ -51,7 +51,9 @@ package struct ThreadIdentity: Sendable, Equatable {
     let result = unsafe withUnsafeMutablePointer(to: &words) {
       rawCall(Int(SYS_ioctl), Int(pidfd.number), 0xc040_ff0b, kernelAddress($0))
     }
-    guard result == 0, words[0] & 1 != 0, words[4] == UInt32(bitPattern: thread), words[5] != 0 else { return nil }
+    guard result == 0, words[0] & 1 != 0, words[4] == UInt32(bitPattern: thread), words[5] != 0 else {
+      return nil
+    }
     process = Int32(bitPattern: words[5])
     parent = Int32(bitPattern: words[6])
   }

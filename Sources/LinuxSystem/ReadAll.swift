@@ -10,7 +10,9 @@ package func readAll(_ path: String, limit: Int) -> Result<[UInt8], SystemCallEr
   var out: [UInt8] = []
   var chunk = PathText()
   while true {
-    let count = chunk.fill(capacity: PathText.limit) { rawCall(Int(SYS_read), Int(file.number), $0, PathText.limit) }
+    let count = chunk.fill(capacity: PathText.limit) {
+      rawCall(Int(SYS_read), Int(file.number), $0, PathText.limit)
+    }
     if count == -Int(EINTR) { continue }
     if count < 0 { return .failure(SystemCallError("read", Int32(-count))) }
     if count == 0 { return .success(out) }

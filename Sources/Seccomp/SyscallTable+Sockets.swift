@@ -28,8 +28,10 @@ extension SyscallTable {
     .init(.allow, when: .isOne(0, of: [UInt32(AF_UNIX), UInt32(AF_NETLINK)])),
     .init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [UInt32(AF_PACKET)])),
     .init(.refuse(UInt16(EAFNOSUPPORT)), when: .isNone(0, of: [UInt32(AF_INET), UInt32(AF_INET6)])),
-    .init(.refuse(UInt16(EPERM)), when: .isOne(1, of: [3, 10], mask: socketTypeMask)),  // SOCK_RAW, SOCK_PACKET
-    .init(.refuse(UInt16(ESOCKTNOSUPPORT)), when: .isNone(1, of: [1, 2], mask: socketTypeMask)),  // STREAM, DGRAM
+    // SOCK_RAW, SOCK_PACKET
+    .init(.refuse(UInt16(EPERM)), when: .isOne(1, of: [3, 10], mask: socketTypeMask)),
+    // SOCK_STREAM, SOCK_DGRAM
+    .init(.refuse(UInt16(ESOCKTNOSUPPORT)), when: .isNone(1, of: [1, 2], mask: socketTypeMask)),
     .init(.refuse(UInt16(EPROTONOSUPPORT)), when: .isOne(2, of: [132, 262])),  // SCTP, MPTCP
   ]
 }
