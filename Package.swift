@@ -86,7 +86,10 @@ let tests: [(String, [String])] = [
   ("AgentshConfigTests", ["AgentshConfig", "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"]),
   ("AgentshAuditTests", ["AgentshAudit", "AgentshEvent", "LinuxSystem", "CLinux"]),
   ("AgentshEnforcementTests", ["Harness", "AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire", "Seccomp", "LinuxSystem", "CLinux"]),
-  ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
+  ("AgentshServerTests", [
+    "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshEvent", "AgentshPolicy", "AgentshWire", "LinuxSystem",
+    "CLinux",
+  ]),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),

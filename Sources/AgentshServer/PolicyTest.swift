@@ -19,7 +19,9 @@ struct PolicyTest: Sendable {
       Result { () throws(SessionError) in
         let context = session.map { policyContext($0.details, policies.config) } ?? sampleContext(caller)
         let rules =
-          if let session { session.details.rules } else { try policies.named(wanted.policy, context, true).rules }
+          if let session { session.details.rules } else {
+            try policies.named(wanted.policy, context, true).rules
+          }
         return try Self.answer(wanted, rules, context)
       }
     }
@@ -33,7 +35,8 @@ struct PolicyTest: Sendable {
         op: wanted.operation, path: wanted.path, arguments: wanted.args ?? [], context: context)
       let answer = try PolicyAnswer(rules, question)
       return PolicyTestResponse(
-        decision: answer.decision, policyDecision: answer.policyDecision, reason: answer.reason, rule: answer.rule)
+        decision: answer.decision, policyDecision: answer.policyDecision, reason: answer.reason,
+        rule: answer.rule)
     } catch { throw .badRequest("\(error)") }
   }
 }
@@ -41,7 +44,8 @@ struct PolicyTest: Sendable {
 /// What a session's policy was loaded with.
 func policyContext(_ details: SessionDetails, _ config: ServerConfig) -> PolicyContext {
   PolicyContext(
-    workspace: details.workspace.path, home: details.workspace.home, projectRoot: details.workspace.projectRoot,
+    workspace: details.workspace.path, home: details.workspace.home,
+    projectRoot: details.workspace.projectRoot,
     gitRoot: details.workspace.gitRoot, variables: config.variables, realPaths: details.realPaths)
 }
 
