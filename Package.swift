@@ -110,7 +110,13 @@ let tests: [(String, [String])] = [
       "LinuxSystem", "CLinux",
     ]
   ),
-  ("AgentshServerTests", ["AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig"]),
+  (
+    "AgentshServerTests",
+    [
+      "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshEvent", "AgentshPolicy",
+      "AgentshWire", "LinuxSystem", "CLinux",
+    ]
+  ),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),

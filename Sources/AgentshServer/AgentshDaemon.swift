@@ -8,13 +8,15 @@ import LinuxSystem
 import Logging
 import NIOCore
 import ServiceLifecycle
-import Synchronization
 import UnixSignals
 
 /// The daemon's life: set up, serve until told or idle, store what waits, end. Supervisors go on without it.
 package enum AgentshDaemon {
   /// Requests under way may end in this time.
   static let graceSeconds: Int64 = 5
+
+  /// What the API answers, as `GET /api/v1/sessions/{id}`.
+  package static var routes: [String] { Routes.names }
 
   /// Returns the exit status.
   package static func run(_ options: DaemonOptions, environment: @Sendable (String) -> String?) async -> Int32
@@ -47,9 +49,19 @@ package enum AgentshDaemon {
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: services.logger)
       group.maximumGracefulShutdownDuration = .seconds(graceSeconds)
-      try await ServiceGroup(configuration: group).run()
+      try await runUntilToldToEnd(ServiceGroup(configuration: group))
     } catch { throw DaemonFailure("\(error)") }
     await close(services)
+  }
+
+  /// Being cancelled is being told to end, as SIGTERM is: what waits is stored first.
+  private static func runUntilToldToEnd(_ group: ServiceGroup) async throws {
+    let serving = Task { try await group.run() }
+    try await withTaskCancellationHandler {
+      try await serving.value
+    } onCancel: {
+      Task { await group.triggerGracefulShutdown() }
+    }
   }
 
   private static func application(_ routes: Routes) -> some ApplicationProtocol {
@@ -85,18 +97,14 @@ struct Housekeeping: Service {
   private static let pruneSeconds = 3600
 
   func run() async throws {
-    let ended = Mutex(false)
-    await withGracefulShutdownHandler {
+    await cancelWhenGracefulShutdown {
       var second = 0
-      while !ended.withLock({ $0 }), !isIdle {
+      while !Task.isCancelled, !isIdle {
         if second % Self.pruneSeconds == 0 { await prune() }
         second += 1
         services.feed.wake()
         try? await Task.sleep(for: .seconds(1))
-        if Task.isCancelled { break }
       }
-    } onGracefulShutdown: {
-      ended.withLock { $0 = true }
     }
     services.feed.finish()
   }

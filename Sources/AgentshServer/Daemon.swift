@@ -59,10 +59,10 @@ struct Programs: Sendable {
   }
 
   /// For tests.
-  init(directory: String, launcher: String, supervisor: String) {
+  init(below directory: String) {
     self.directory = directory
-    self.launcher = launcher
-    self.supervisor = supervisor
+    launcher = directory + "/agentsh-launch"
+    supervisor = directory + "/agentsh-supervisor"
   }
 
   /// A regular file that we may run.

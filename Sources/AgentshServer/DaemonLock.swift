@@ -2,26 +2,26 @@ import CLinux
 import LinuxSystem
 
 /// Held by the one daemon of a runtime directory for as long as it lives. `flock(2)`
-final class DaemonLock: Sendable {
+package final class DaemonLock: Sendable {
   private let file: FileDescriptor
 
-  enum Failure: Error, CustomStringConvertible {
+  package enum Failure: Error, CustomStringConvertible {
     /// Another daemon has it.
     case held(path: String, pid: String)
-    case failed(path: String, SystemCallError)
+    case failed(path: String, cause: String)
 
-    var description: String {
+    package var description: String {
       switch self {
       case .held(let path, let pid):
         "another agentshd runs already (pid \(pid.isEmpty ? "unknown" : pid) holds \(path)); stop it with: agentsh server stop"
-      case .failed(let path, let error): "\(path): \(error)"
+      case .failed(let path, let cause): "\(path): \(cause)"
       }
     }
   }
 
   /// Takes the lock without waiting, and writes our pid into the file. The lock goes with the last descriptor, so a
   /// crash leaves none behind.
-  init(_ path: String) throws(Failure) {
+  package init(_ path: String) throws(Failure) {
     file = FileDescriptor(owning: try Self.lock(path))
   }
 
@@ -37,7 +37,7 @@ final class DaemonLock: Sendable {
       return file.release()
     } catch {
       if error.call == "flock", error.errno == EAGAIN { throw .held(path: path, pid: owner(path)) }
-      throw .failed(path: path, error)
+      throw .failed(path: path, cause: "\(error)")
     }
   }
 

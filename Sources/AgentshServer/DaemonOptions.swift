@@ -12,6 +12,10 @@ package struct DaemonOptions: Sendable, Equatable {
   }
   package var mode = Mode.foreground
   package var config: String?
+  /// For tests: a home directory in place of the user database's.
+  package var home: String?
+  /// For tests: where the other programs lie.
+  package var programs: String?
 
   package init() {}
 

@@ -18,7 +18,7 @@ struct DaemonSetup {
     setFileCreationMask(0o077)
     // A peer that went away is an error of the write, not our end.
     ignore(SIGPIPE)
-    let home = try Self.home(environment)
+    let home = if let given = options.home { given } else { try Self.home(environment) }
     let locations = try Self.locations(options, home, environment)
     lock = try Self.asFailure { () throws(DaemonLock.Failure) in try DaemonLock(locations.lockFile) }
     let config = try Self.asFailure { () throws(LoadFailure) in
@@ -73,7 +73,7 @@ struct DaemonSetup {
   private static func services(
     _ options: DaemonOptions, _ locations: Locations, _ config: ServerConfig, _ home: String, _ logger: Logger
   ) throws(DaemonFailure) -> Services {
-    guard let programs = Programs() else {
+    guard let programs = options.programs.map(Programs.init(below:)) ?? Programs() else {
       throw DaemonFailure("/proc/self/exe cannot be read: is /proc mounted?")
     }
     let settings = EventStore.Settings(

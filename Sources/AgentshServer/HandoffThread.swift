@@ -17,7 +17,26 @@ struct Handed {
   let socket: SharedDescriptor
   let peer: Caller
   let message: HandoffMessage
-  let listener: SharedDescriptor
+  let listener: ReceivedListener
+}
+
+/// The listener while we hold it. Closed as soon as the supervisor has its own: as long as anybody holds one, a call
+/// that nobody answers hangs instead of failing.
+final class ReceivedListener: Sendable {
+  private let file: Mutex<FileDescriptor?>
+  let number: Int32
+
+  init(_ file: consuming FileDescriptor) {
+    number = file.number
+    self.file = Mutex(consume file)
+  }
+
+  func close() {
+    file.withLock { file in
+      let open = file.take()
+      _ = consume open
+    }
+  }
 }
 
 /// Carries what cannot be copied into the thread's closure, which runs once.
@@ -128,7 +147,7 @@ struct HandoffThread: ~Copyable, Sendable {
           &truncated)
       }
     }
-    let held = descriptors.prefix(Int(count)).map { SharedDescriptor(FileDescriptor(owning: $0)) }
+    let held = descriptors.prefix(Int(count)).map { ReceivedListener(FileDescriptor(owning: $0)) }
     if received == 0 { throw .silent }
     guard received > 0 else { throw Refusal("it cannot be received: \(errnoText(Int32(-received)))") }
     guard truncated == 0, held.count == 1, let listener = held.first else {

@@ -14,7 +14,7 @@ extension LaunchDirector {
   func serve(_ launch: Launch, _ socket: SharedDescriptor, onReady: @escaping @Sendable () -> Void) {
     let generation = launch.attach(socket)
     do throws(SystemCallError) { try launch.send(frame(.welcome, launch.welcome)) } catch {
-      close(launch, generation, "the policy cannot be sent: \(error)")
+      close(launch, socket, generation, "the policy cannot be sent: \(error)")
       return
     }
     run(launch, socket, generation, awaitsReady: true, onReady: onReady)
@@ -51,7 +51,7 @@ extension LaunchDirector {
         default: throw ChannelEnd("bad frame: \(kind) is not due")
         }
       }
-    } catch { close(launch, generation, error.cause) }
+    } catch { close(launch, socket, generation, error.cause) }
   }
 
   private func next(
@@ -112,8 +112,10 @@ extension LaunchDirector {
 
   // MARK: the end of a connection
 
-  private func close(_ launch: Launch, _ generation: Int, _ cause: String) {
+  private func close(_ launch: Launch, _ socket: SharedDescriptor, _ generation: Int, _ cause: String) {
     guard launch.detach(generation) else { return }
+    // The supervisor learns of it at once (SHUT_RDWR); the descriptor goes when its last holder does.
+    rawCall(Int(SYS_shutdown), Int(socket.number), 2)
     if let supervisor = launch.supervisor,
       waitForAny([supervisor.number], milliseconds: Self.deathMilliseconds).isEmpty
     {

@@ -4,39 +4,55 @@ import AgentshWire
 import CLinux
 import LinuxSystem
 import Logging
+import Synchronization
 
 extension LaunchDirector {
   /// Takes over what was handed in, proves it, and serves the launch until its end.
-  func take(_ handed: consuming Handed, _ launch: Launch, _ caller: Caller) {
-    let socket = handed.socket
+  func take(_ handed: Handed, _ launch: Launch, _ caller: Caller) {
+    let answer = OneAnswer(handed.socket)
     do throws(Refusal) {
       let target = try target(handed.message, handed.peer)
       if case .supervise = handed.message {
-        let supervisor = try peerProcess(handed)
-        launch.setProcesses(supervisor: supervisor, target: target.pidfd, spawned: false)
-        try save(launch, supervisor: handed.peer.pid, target: target.pid)
-        try begin(launch, supervisor: handed.peer.pid, target: target.pid)
-        _ = (consume handed)
-        try answerAccepted(socket, launch)
-        serve(launch, socket, onReady: {})
+        try becomeChannel(handed, launch, target, answer)
       } else {
-        let spawned = try spawn(launch, handed.listener, target: target)
-        _ = (consume handed)
-        launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
-        try save(launch, supervisor: spawned.pid, target: target.pid)
-        try begin(launch, supervisor: spawned.pid, target: target.pid)
-        serve(
-          launch, spawned.channel,
-          onReady: { try? ServerSocket.write([HandoffMessage.accepted], to: socket.number) })
-        // Without effect when it was answered already: the client reads one byte.
-        try? ServerSocket.write([HandoffMessage.rejected], to: socket.number)
+        try startSupervisor(handed, launch, target, answer)
       }
     } catch {
+      handed.listener.close()
       services.logger.warning("session \(launch.session.details.id): launch refused: \(error.cause)")
       if let supervisor = launch.supervisor, launch.isSpawned { sendSignal(supervisor.number, SIGKILL) }
-      try? ServerSocket.write([HandoffMessage.rejected], to: socket.number)
       perform(launch.session.apply(.failed(reason: error.cause), to: launch.id), launch)
     }
+    answer.give(HandoffMessage.rejected)
+  }
+
+  private typealias Target = (pid: Int32, pidfd: SharedDescriptor)
+
+  /// The client becomes the supervisor: it has its own listener, and this connection is its channel.
+  private func becomeChannel(
+    _ handed: Handed, _ launch: Launch, _ target: Target, _ answer: OneAnswer
+  ) throws(Refusal) {
+    handed.listener.close()
+    launch.setProcesses(supervisor: try peerProcess(handed), target: target.pidfd, spawned: false)
+    try save(launch, supervisor: handed.peer.pid, target: target.pid)
+    try begin(launch, supervisor: handed.peer.pid, target: target.pid)
+    do throws(SystemCallError) {
+      try ServerSocket.makeBlocking(handed.socket.number, sendSeconds: Self.sendSeconds)
+    } catch { throw Refusal("the client cannot be answered: \(error)") }
+    answer.give(HandoffMessage.accepted)
+    serve(launch, handed.socket, onReady: {})
+  }
+
+  /// For a client that does not become the supervisor, one is started; the client is answered when it is ready.
+  private func startSupervisor(
+    _ handed: Handed, _ launch: Launch, _ target: Target, _ answer: OneAnswer
+  ) throws(Refusal) {
+    let spawned = try spawn(launch, handed.listener, target: target)
+    handed.listener.close()
+    launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
+    try save(launch, supervisor: spawned.pid, target: target.pid)
+    try begin(launch, supervisor: spawned.pid, target: target.pid)
+    serve(launch, spawned.channel, onReady: { answer.give(HandoffMessage.accepted) })
   }
 
   private func begin(_ launch: Launch, supervisor: Int32, target: Int32) throws(Refusal) {
@@ -44,13 +60,6 @@ extension LaunchDirector {
     guard launch.session.launches[launch.id] != nil, !launch.session.isDestroyed else {
       throw Refusal("the session was deleted")
     }
-  }
-
-  private func answerAccepted(_ socket: SharedDescriptor, _ launch: Launch) throws(Refusal) {
-    do throws(SystemCallError) {
-      try ServerSocket.makeBlocking(socket.number, sendSeconds: Self.sendSeconds)
-      try ServerSocket.write([HandoffMessage.accepted], to: socket.number)
-    } catch { throw Refusal("the client cannot be answered: \(error)") }
   }
 
   private func save(_ launch: Launch, supervisor: Int32, target: Int32) throws(Refusal) {
@@ -65,7 +74,7 @@ extension LaunchDirector {
     }
   }
 
-  private func peerProcess(_ handed: borrowing Handed) throws(Refusal) -> SharedDescriptor {
+  private func peerProcess(_ handed: Handed) throws(Refusal) -> SharedDescriptor {
     do throws(SystemCallError) {
       return SharedDescriptor(try ServerSocket.peerPidfd(of: handed.socket.number, pid: handed.peer.pid))
     } catch { throw Refusal("the client's process cannot be held: \(error)") }
@@ -107,12 +116,24 @@ extension LaunchDirector {
   }
 
   private func spawn(
-    _ launch: Launch, _ listener: SharedDescriptor, target: (pid: Int32, pidfd: SharedDescriptor)
+    _ launch: Launch, _ listener: ReceivedListener, target: (pid: Int32, pidfd: SharedDescriptor)
   ) throws(Refusal) -> SpawnedSupervisor {
     do throws(SpawnFailure) {
       return try SpawnedSupervisor(
         program: services.programs.supervisor, owner: launch.session.details.ownerUID, listener: listener,
         target: target, spoolDirectory: services.locations.runtimeDirectory + "/spool")
     } catch { throw Refusal("the supervisor cannot be started: \(error)") }
+  }
+}
+
+/// The one byte that a client waits for: the first word counts.
+private final class OneAnswer: Sendable {
+  private let socket: Mutex<SharedDescriptor?>
+  init(_ socket: SharedDescriptor) { self.socket = Mutex(socket) }
+
+  func give(_ byte: UInt8) {
+    guard let socket = socket.withLock({ $0.take() }) else { return }
+    // A client that is gone needs no answer.
+    try? ServerSocket.write([byte], to: socket.number)
   }
 }

@@ -31,7 +31,7 @@ struct PeerMiddleware: RouterMiddleware {
       return try await next(request, context)
     } catch let error as SessionError {
       return response(error.status.rawValue, error.body)
-    } catch let error as HTTPError {
+    } catch let error as any HTTPResponseError {
       return response(Int(error.status.code), Self.body(error))
     } catch {
       director.services.logger.error("\(request.method) \(request.uri.path): \(error)")
@@ -39,12 +39,12 @@ struct PeerMiddleware: RouterMiddleware {
     }
   }
 
-  private static func body(_ error: HTTPError) -> ErrorBody {
+  private static func body(_ error: any HTTPResponseError) -> ErrorBody {
     switch error.status {
     case .notFound: ErrorBody(error: "no such resource", code: .notFound)
     case .contentTooLarge:
       ErrorBody(error: "the body is over \(PeerContext.bodyLimit) bytes", code: .badRequest)
-    default: ErrorBody(error: error.body ?? error.status.reasonPhrase, code: .badRequest)
+    default: ErrorBody(error: (error as? HTTPError)?.body ?? error.status.reasonPhrase, code: .badRequest)
     }
   }
 }
@@ -53,6 +53,8 @@ extension LaunchDirector {
   /// Whether a process belongs to a session: a supervisor, something below a supervisor or a recorded launcher, or
   /// (when its parents are gone) something under a filter that we are not under. DECISIONS 30.
   func isInside(_ pid: Int32) -> Bool {
+    // We ourselves never are; tests play daemon, client and supervisor in one process.
+    if pid == currentProcess() { return false }
     var roots: Set<Int32> = []
     for launch in all {
       switch launch.session.launches[launch.id] {

@@ -3,6 +3,7 @@ import AgentshAudit
 import AgentshConfig
 import AgentshEvent
 import AgentshSession
+import HTTPTypes
 import Hummingbird
 import LinuxSystem
 import NIOCore
@@ -34,22 +35,35 @@ struct Routes: Sendable {
     return paths
   }
 
+  private typealias Handler = @Sendable (Routes, Request, PeerContext) async throws -> Response
+
+  /// Method, path and handler, with OpenAPI's placeholders.
+  private static let table: [(method: HTTPRequest.Method, path: String, handler: Handler)] = [
+    (.get, Route.health, { try $0.health($1, $2) }),
+    (.get, Route.ready, { routes, _, _ in try routes.ready() }),
+    (.post, Route.sessions, { try await $0.createSession($1, $2) }),
+    (.get, Route.sessions, { routes, _, context in try routes.listSessions(context) }),
+    (.get, Route.session("{id}"), { routes, _, context in try routes.getSession(context) }),
+    (.delete, Route.session("{id}"), { routes, _, context in try await routes.deleteSession(context) }),
+    (.post, Route.wrapInit("{id}"), { try await $0.wrapInit($1, $2) }),
+    (.get, Route.history("{id}"), { try await $0.history($1, $2) }),
+    (.get, Route.events("{id}"), { routes, _, context in try await routes.stream(context) }),
+    (.get, Route.eventSearch, { try await $0.search($1, $2) }),
+    (.post, Route.policyTest, { try await $0.testPolicy($1, $2) }),
+    (.get, Route.policies, { routes, _, context in try await routes.listPolicies(context) }),
+  ]
+
+  /// As `GET /path/{id}`.
+  static var names: [String] { table.map { "\($0.method.rawValue) \($0.path)" } }
+
   func router() -> Router<PeerContext> {
     let router = Router(context: PeerContext.self)
     router.add(middleware: PeerMiddleware(director: director, activity: activity))
-    router.get("/health") { request, context in try health(request, context) }
-    router.get("/ready") { _, _ in try ready() }
-    let api = router.group("/api/v1")
-    api.post("/sessions") { request, context in try await createSession(request, context) }
-    api.get("/sessions") { _, context in try listSessions(context) }
-    api.get("/sessions/:id") { _, context in try getSession(context) }
-    api.delete("/sessions/:id") { _, context in try await deleteSession(context) }
-    api.post("/sessions/:id/wrap-init") { request, context in try await wrapInit(request, context) }
-    api.get("/sessions/:id/history") { request, context in try await history(request, context) }
-    api.get("/sessions/:id/events") { _, context in try await stream(context) }
-    api.get("/events/search") { request, context in try await search(request, context) }
-    api.post("/policy/test") { request, context in try await testPolicy(request, context) }
-    api.get("/policies") { _, context in try await listPolicies(context) }
+    for (method, path, handler) in Self.table {
+      router.on(RouterPath(path), method: method) { request, context in
+        try await handler(self, request, context)
+      }
+    }
     return router
   }
 

@@ -20,7 +20,7 @@ struct SpawnedSupervisor: Sendable {
 
   /// Blocks until the program was executed.
   init(
-    program: String, owner: UInt32, listener: SharedDescriptor, target: (pid: Int32, pidfd: SharedDescriptor),
+    program: String, owner: UInt32, listener: ReceivedListener, target: (pid: Int32, pidfd: SharedDescriptor),
     spoolDirectory: String
   ) throws(SpawnFailure) {
     let user = try Self.user(owner)

@@ -1,5 +1,5 @@
 /// Nanoseconds since 1970 of an RFC 3339 time with zone; nil when it is none, or before 1970.
-func nanoseconds(rfc3339 text: String) -> UInt64? {
+package func nanoseconds(rfc3339 text: String) -> UInt64? {
   var bytes = Array(text.utf8)[...]
   func number(_ digits: Int) -> Int? {
     guard bytes.count >= digits else { return nil }

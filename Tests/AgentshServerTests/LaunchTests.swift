@@ -1,0 +1,264 @@
+import AgentshPolicy
+import AgentshWire
+import CLinux
+import Foundation
+import Testing
+
+/// wrap-init, hand-off and channel, with real sockets, a real listener and a supervisor that the test plays.
+@Suite struct LaunchTests {
+  private struct Started {
+    let daemon: TestDaemon
+    let session: String
+    let launcher: FakeLauncher
+    let listener: Connection
+    let socket: String
+    let token: [UInt8]
+
+    var supervise: [UInt8] { HandoffMessage.supervise(pid: launcher.pid, token: token).bytes }
+
+    func handOff(_ message: [UInt8]? = nil) async throws -> (answer: UInt8?, FakeSupervisor) {
+      try await FakeSupervisor.handOff(message ?? supervise, [listener.number], to: socket)
+    }
+
+    /// Up to `ready`.
+    func run() async throws -> (FakeSupervisor, Welcome) {
+      let (answer, supervisor) = try await handOff()
+      guard answer == 1 else { throw Problem("rejected") }
+      let welcome = try await supervisor.expect(.welcome, Welcome.self)
+      try await supervisor.send(
+        frame(.ready, Ready(supervisorPid: getpid(), targetPid: launcher.pid, degraded: ["no cgroup"])))
+      try await daemon.waitForEvent("supervisor_ready", in: session)
+      return (supervisor, welcome)
+    }
+  }
+
+  private func start(supervise: Bool = true, script: String = "exit 1") async throws -> Started {
+    let daemon = try await TestDaemon(supervisorScript: script)
+    let session = try await daemon.createSession()
+    let answer = try await daemon.send(
+      "POST", "/api/v1/sessions/\(session)/wrap-init",
+      #"{"agent_command":"/bin/true","agent_args":["x"],"caller_uid":\#(getuid()),"supervise":\#(supervise)}"#
+    )
+    guard answer.status == 200, let socket = answer.json["notify_socket"] as? String,
+      let token = answer.json["handoff_token"] as? String
+    else { throw Problem(answer.text) }
+    #expect(answer.json["supervise"] as? Bool == supervise)
+    #expect((answer.json["wrapper_env"] as? [String: String])?[LaunchPlan.variable]?.isEmpty == false)
+    var bytes: [UInt8] = []
+    for index in stride(from: 0, to: token.count, by: 2) {
+      let start = token.index(token.startIndex, offsetBy: index)
+      bytes.append(try #require(UInt8(token[start..<token.index(start, offsetBy: 2)], radix: 16)))
+    }
+    return Started(
+      daemon: daemon, session: session, launcher: try FakeLauncher(), listener: try await makeListener(),
+      socket: socket, token: bytes)
+  }
+
+  @Test func `directory and socket of a hand-off are the caller's alone`() async throws {
+    let started = try await start()
+    var status = stat()
+    #expect(lstat(started.socket, &status) == 0)
+    #expect(status.st_mode & 0o7777 == 0o600)
+    #expect(lstat((started.socket as NSString).deletingLastPathComponent, &status) == 0)
+    #expect(status.st_mode & 0o7777 == 0o700)
+    await started.daemon.stop()
+  }
+
+  @Test func `a launch goes from hand-off to its end, and every step is an event`() async throws {
+    let started = try await start()
+    let (supervisor, welcome) = try await started.run()
+    #expect(welcome.sessionID == started.session)
+    #expect(welcome.workspace == started.daemon.workspace)
+    #expect(welcome.policy.floor.contains(started.daemon.scratch + "/run/agentsh"))
+    #expect(!FileManager.default.fileExists(atPath: started.socket))
+    try await supervisor.send(
+      frame(.events, EventBatch(first: 1, records: [fileRecord("/a"), fileRecord("/b", denied: true)])))
+    #expect(try await supervisor.expect(.stored, UInt64.self) == 2)
+    #expect(
+      try await started.daemon.send("GET", "/api/v1/sessions/\(started.session)").json["state"] as? String
+        == "running")
+    try await supervisor.send(frame(.finished, Finished(exitCode: 3, denied: 1)))
+    try await started.daemon.waitForEvent("session_finished", in: started.session)
+    #expect(
+      try await started.daemon.eventTypes(started.session)
+        == ["session_created", "wrap_init", "supervisor_ready", "file_open", "file_open", "session_finished"])
+    let denied = try await started.daemon.send("GET", "/api/v1/events/search?decision=deny").list
+    #expect(denied.map { $0["path"] as? String } == ["/b"])
+    await started.daemon.stop()
+  }
+
+  @Test func `a batch that comes twice is stored once`() async throws {
+    let started = try await start()
+    let (supervisor, _) = try await started.run()
+    for _ in 0..<2 {
+      try await supervisor.send(frame(.events, EventBatch(first: 1, records: [fileRecord("/a")])))
+      #expect(try await supervisor.expect(.stored, UInt64.self) == 1)
+    }
+    #expect(try await started.daemon.eventTypes(started.session).filter { $0 == "file_open" }.count == 1)
+    await started.daemon.stop()
+  }
+
+  @Test func `what is wrong is rejected, and the right one is served after it`() async throws {
+    let started = try await start()
+    let file = open("/dev/null", O_RDONLY)
+    defer { close(file) }
+    var wrongToken = started.token
+    wrongToken[0] ^= 1
+    let listener = started.listener.number
+    let wrong: [(String, [UInt8], [Int32])] = [
+      (
+        "a wrong token", HandoffMessage.supervise(pid: started.launcher.pid, token: wrongToken).bytes,
+        [listener]
+      ),
+      ("two descriptors", started.supervise, [listener, listener]),
+      ("no descriptor", started.supervise, []),
+      ("another file", started.supervise, [file]),
+      ("half a message", Array(started.supervise.prefix(9)), [listener]),
+      ("another mark", [0x55, 1, 2, 3], [listener]),
+    ]
+    for (what, message, descriptors) in wrong {
+      let (answer, _) = try await FakeSupervisor.handOff(message, descriptors, to: started.socket)
+      #expect(answer == 0, "\(what)")
+    }
+    // Silent and unfinished connections hold nobody up.
+    let silent = try connect(started.socket)
+    _ = try await started.run()
+    withExtendedLifetime(silent) {}
+    #expect(
+      try await started.daemon.eventTypes(started.session).filter { $0 == "handoff_refused" }.count
+        == wrong.count)
+    await started.daemon.stop()
+  }
+
+  @Test func `a pid that is not the peer's child ends the launch`() async throws {
+    let started = try await start()
+    let (answer, _) = try await started.handOff(
+      HandoffMessage.supervise(pid: getpid(), token: started.token).bytes)
+    #expect(answer == 0)
+    try await started.daemon.waitForEvent("supervisor_failed", in: started.session)
+    #expect(!FileManager.default.fileExists(atPath: started.socket))
+    await started.daemon.stop()
+  }
+
+  @Test func `a frame that is not due ends the connection, not the session`() async throws {
+    for bad in [[255, 255, 255, 255, 17], frame(.welcome, "x"), frame(.hello, "x"), [1, 0, 0, 0, 99, 0]]
+      as [[UInt8]]
+    {
+      let started = try await start()
+      let (supervisor, _) = try await started.run()
+      try await supervisor.send(bad)
+      #expect(try await supervisor.receive() == nil)
+      try await started.daemon.waitForEvent("supervisor_detached", in: started.session)
+      #expect(started.launcher.isRunning)
+      await started.daemon.stop()
+    }
+  }
+
+  @Test func `events before ready are refused`() async throws {
+    let started = try await start()
+    let (_, supervisor) = try await started.handOff()
+    _ = try await supervisor.expect(.welcome, Welcome.self)
+    try await supervisor.send(frame(.events, EventBatch(first: 1, records: [fileRecord("/a")])))
+    #expect(try await supervisor.receive() == nil)
+    try await started.daemon.waitForEvent("supervisor_failed", in: started.session)
+    await started.daemon.stop()
+  }
+
+  @Test func `a supervisor comes back with its key, and only with it`() async throws {
+    let started = try await start()
+    let (supervisor, welcome) = try await started.run()
+    try await supervisor.send(frame(.events, EventBatch(first: 1, records: [fileRecord("/a")])))
+    #expect(try await supervisor.expect(.stored, UInt64.self) == 1)
+    shutdown(supervisor.connection.number, Int32(SHUT_RDWR))
+    try await started.daemon.waitForEvent("supervisor_detached", in: started.session)
+
+    var wrongKey = welcome.reattachKey
+    wrongKey[5] ^= 1
+    let stranger = FakeSupervisor(connection: try connect(started.daemon.supervisorSocket))
+    try await stranger.send(
+      frame(.hello, Hello(sessionID: started.session, supervisorPid: getpid(), reattachKey: wrongKey)))
+    #expect(try await stranger.receive() == nil)
+
+    try await reattach(started.daemon, started.session, welcome)
+    await started.daemon.stop()
+  }
+
+  @Test func `a daemon that starts again takes its supervisors back`() async throws {
+    let started = try await start()
+    let (_, welcome) = try await started.run()
+    let again = try await started.daemon.restarted()
+    #expect(
+      try await again.send("GET", "/api/v1/sessions/\(started.session)").json["state"] as? String == "running"
+    )
+    try await reattach(again, started.session, welcome)
+    await again.stop()
+  }
+
+  private func reattach(_ daemon: TestDaemon, _ session: String, _ welcome: Welcome) async throws {
+    let back = FakeSupervisor(connection: try connect(daemon.supervisorSocket))
+    try await back.send(
+      frame(.hello, Hello(sessionID: session, supervisorPid: getpid(), reattachKey: welcome.reattachKey)))
+    try await back.send(frame(.events, EventBatch(first: 2, records: [fileRecord("/b")])))
+    var last: UInt64 = 0
+    while last < 2 { last = try await back.expect(.stored, UInt64.self) }
+    try await back.send(frame(.finished, Finished(exitCode: 0, denied: 0)))
+    try await daemon.waitForEvent("session_finished", in: session)
+    #expect(try await daemon.eventTypes(session).contains("supervisor_reattached"))
+  }
+
+  @Test func `deleting a session asks the supervisor to end it`() async throws {
+    let started = try await start()
+    let (supervisor, _) = try await started.run()
+    async let deleted = started.daemon.send("DELETE", "/api/v1/sessions/\(started.session)")
+    _ = try await supervisor.expect(.end, String.self)
+    try await supervisor.send(frame(.finished, Finished(exitCode: 143, denied: 0)))
+    #expect(try await deleted.status == 204)
+    #expect(try await started.daemon.send("GET", "/api/v1/sessions/\(started.session)").status == 404)
+    #expect(try await started.daemon.eventTypes(started.session).last == "session_destroyed")
+    await started.daemon.stop()
+  }
+
+  @Test
+  func `for a client of the old protocol the daemon starts the supervisor, and answers when it is ready`()
+    async throws
+  {
+    // ready: 12 bytes; finished: 12 bytes.
+    let script = #"""
+      printf '\014\0\0\0\020\001\0\0\0\001\0\0\0\0\0\0\0' >&3
+      sleep 0.3
+      printf '\014\0\0\0\022\007\0\0\0\0\0\0\0\0\0\0\0' >&3
+      sleep 0.1
+      """#
+    let started = try await start(supervise: false, script: script)
+    let (answer, _) = try await started.handOff(
+      HandoffMessage.current(pid: started.launcher.pid, token: nil).bytes)
+    #expect(answer == 1)
+    try await started.daemon.waitForEvent("session_finished", in: started.session)
+    await started.daemon.stop()
+  }
+
+  @Test func `a supervisor that cannot start is a rejection`() async throws {
+    let started = try await start(supervise: false, script: "exit 3")
+    let (answer, _) = try await started.handOff(
+      HandoffMessage.current(pid: started.launcher.pid, token: nil).bytes)
+    #expect(answer == 0)
+    try await started.daemon.waitForEvent("supervisor_failed", in: started.session)
+    await started.daemon.stop()
+  }
+
+  @Test func `a supervisor that dies takes its tree with it`() async throws {
+    let script = #"""
+      printf '\014\0\0\0\020\001\0\0\0\001\0\0\0\0\0\0\0' >&3
+      sleep 0.2
+      kill -KILL $$
+      """#
+    let started = try await start(supervise: false, script: script)
+    let (answer, _) = try await started.handOff(
+      HandoffMessage.current(pid: started.launcher.pid, token: nil).bytes)
+    #expect(answer == 1)
+    try await started.daemon.waitForEvent("supervisor_lost", in: started.session)
+    for _ in 0..<100 where started.launcher.isRunning { try await Task.sleep(for: .milliseconds(20)) }
+    #expect(!started.launcher.isRunning)
+    await started.daemon.stop()
+  }
+}
