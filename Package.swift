@@ -79,10 +79,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     ],
     [hummingbird, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]
   ),
-  (
-    "AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"],
-    [nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")]
-  ),
+  ("AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"], []),
   (
     "AgentshCommands",
     [
