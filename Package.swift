@@ -80,10 +80,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     ],
     [hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]
   ),
-  (
-    "AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"],
-    [nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")]
-  ),
+  ("AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"], []),
   (
     "AgentshCommands",
     [

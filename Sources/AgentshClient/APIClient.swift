@@ -49,14 +49,11 @@ package struct APIClient {
 
   /// Server-sent events as they come, until the daemon ends them.
   package func stream(
-    _ target: String, _ sink: @escaping @Sendable ([UInt8]) -> Void
+    _ target: String, _ sink: @escaping ([UInt8]) -> Void
   ) throws(ClientError) {
     let answer = try connection.stream(HTTPRequest(.get, target, accept: "text/event-stream"), sink)
     if answer.status != 200 { throw refusal(answer) }
   }
-
-  /// Ends the connection and its thread, at once.
-  package func close() { connection.close() }
 
   private func call(_ request: HTTPRequest, expecting status: Int) throws(ClientError) -> [UInt8] {
     let answer = try connection.send(request)
@@ -74,7 +71,9 @@ package struct APIClient {
   }
 
   private func encode(_ value: some Encodable) throws(ClientError) -> [UInt8] {
-    do { return Array(try JSONEncoder().encode(value)) } catch { throw .unexpected("request: \(error)") }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .withoutEscapingSlashes
+    do { return Array(try encoder.encode(value)) } catch { throw .unexpected("request: \(error)") }
   }
 
   private func decode<T: Decodable>(_ bytes: [UInt8]) throws(ClientError) -> T {

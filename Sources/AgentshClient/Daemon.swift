@@ -100,7 +100,7 @@ package struct Daemon: Sendable {
       if isEnding(peer.pid) { throw .noDaemon(path: path, SystemCallError("connect", ECONNREFUSED)) }
       throw .untrusted(path: path, reason: objection)
     }
-    return APIClient(connection: try HTTPConnection(owning: socket.release()), socket: path, peer: peer)
+    return APIClient(connection: HTTPConnection(owning: socket.release()), socket: path, peer: peer)
   }
 
   /// A process without a program any more: a zombie, or gone. `proc_pid_exe(5)`

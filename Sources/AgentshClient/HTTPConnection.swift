@@ -1,149 +1,108 @@
-import NIOCore
-import NIOHTTP1
-import NIOPosix
+import CLinux
+import LinuxSystem
 
 /// One connection to the daemon, used for several requests, one after the other. Calls block.
 ///
-/// The socket was connected and its peer checked before it comes here: NIO only speaks HTTP on it.
+/// Not NIO: a thread, an event loop and their hand-overs take longer than all the rest of `wrap` before the launch, NIO
+/// ignores SIGPIPE for the whole process (which the agent would inherit), and this process forks and becomes another.
 package final class HTTPConnection {
-  private let group: MultiThreadedEventLoopGroup
-  private let channel: any Channel
+  private let socket: FileDescriptor
+  private var reader = AnswerReader()
+  private var isUsable = true
 
-  package init(owning socket: Int32) throws(ClientError) {
-    group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    do {
-      channel = try ClientBootstrap(group: group)
-        .channelInitializer { channel in
-          channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
-            try channel.pipeline.syncOperations.addHandler(ExchangeHandler())
-          }
-        }
-        .withConnectedSocket(socket)
-        .wait()
-    } catch {
-      throw .transport("\(error)")
-    }
-  }
+  /// Takes ownership of a connected stream socket whose peer was checked.
+  package init(owning socket: Int32) { self.socket = FileDescriptor(owning: socket) }
 
-  /// Sends the request and waits for the whole answer, at most `seconds`.
-  package func send(_ request: HTTPRequest, seconds: Int64 = 30) throws(ClientError) -> HTTPAnswer {
-    try exchange(request, limit: .seconds(seconds), sink: nil)
+  /// Sends the request and waits for the whole answer; at most `seconds` for each part of it.
+  package func send(_ request: HTTPRequest, seconds: Int = 30) throws(ClientError) -> HTTPAnswer {
+    try exchange(request, seconds: seconds, sink: nil)
   }
 
   /// Sends the request and hands on the body of a 200 as it comes; returns when the other side ends it. Other answers are
   /// returned whole.
   package func stream(
-    _ request: HTTPRequest, _ sink: @escaping @Sendable ([UInt8]) -> Void
+    _ request: HTTPRequest, _ sink: @escaping ([UInt8]) -> Void
   ) throws(ClientError) -> HTTPAnswer {
-    try exchange(request, limit: nil, sink: sink)
+    try exchange(request, seconds: 0, sink: sink)
   }
 
   private func exchange(
-    _ request: HTTPRequest, limit: TimeAmount?, sink: (@Sendable ([UInt8]) -> Void)?
+    _ request: HTTPRequest, seconds: Int, sink: (([UInt8]) -> Void)?
   ) throws(ClientError) -> HTTPAnswer {
-    let answer = channel.eventLoop.makePromise(of: HTTPAnswer.self)
-    let timer = limit.map { limit in
-      channel.eventLoop.scheduleTask(in: limit) { answer.fail(ExchangeError.timeout) }
+    guard isUsable else { throw .transport("it was closed after an earlier answer") }
+    // Until the answer is complete, what comes next on this connection is not known.
+    isUsable = false
+    do throws(SystemCallError) {
+      try UnixSocket.setTimeout(socket, SO_RCVTIMEO, seconds: seconds)
+      try write(request.bytes)
+    } catch { throw .transport("\(error)") }
+    do throws(HTTPError) {
+      var answer = HTTPAnswer(status: 0, contentType: "", body: [])
+      var chunk = [UInt8](repeating: 0, count: 16 * 1024)
+      while true {
+        for part in try reader.parts() {
+          switch part {
+          case .head(let status, let contentType):
+            answer.status = status
+            answer.contentType = contentType
+          case .body(let bytes):
+            if let sink, answer.status == 200 {
+              sink(bytes)
+              continue
+            }
+            guard answer.body.count + bytes.count <= HTTPAnswer.bodyLimit else { throw .tooLong }
+            answer.body += bytes
+          case .end(let reusable):
+            isUsable = reusable
+            return answer
+          }
+        }
+        try reader.feed(chunk[..<read(into: &chunk)])
+      }
+    } catch { throw .transport(error.description) }
+  }
+
+  private func write(_ bytes: [UInt8]) throws(SystemCallError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let number = socket.number
+      let count = retryingInterrupt {
+        // SAFETY: `rest` lives across the call, which only reads it.
+        unsafe rest.withUnsafeBytes {
+          rawCall(
+            Int(SYS_sendto), Int(number), Int(bitPattern: $0.baseAddress), $0.count, Int(MSG_NOSIGNAL))
+        }
+      }
+      rest = rest.dropFirst(try check("send", count))
     }
-    defer { timer?.cancel() }
-    channel.writeAndFlush(Exchange(request: request, answer: answer, sink: sink), promise: nil)
-    do { return try answer.futureResult.wait() } catch { throw .transport("\(error)") }
   }
 
-  /// Ends the connection and its thread, and waits until both are gone.
-  package func close() {
-    try? channel.close().wait()
-    try? group.syncShutdownGracefully()
-  }
-
-  deinit {
-    channel.close(promise: nil)
-    group.shutdownGracefully { _ in }
+  /// 0 at the end.
+  private func read(into chunk: inout [UInt8]) throws(HTTPError) -> Int {
+    let number = socket.number
+    let count = retryingInterrupt {
+      // SAFETY: the kernel writes at most the buffer's size.
+      unsafe chunk.withUnsafeMutableBytes {
+        rawCall(Int(SYS_read), Int(number), Int(bitPattern: $0.baseAddress), $0.count)
+      }
+    }
+    if count == -Int(EAGAIN) { throw .timeout }
+    guard count >= 0 else { throw .broken(errnoText(Int32(-count))) }
+    return count
   }
 }
 
-/// One request on its way, and who waits for the answer.
-private struct Exchange: Sendable {
-  let request: HTTPRequest
-  let answer: EventLoopPromise<HTTPAnswer>
-  let sink: (@Sendable ([UInt8]) -> Void)?
-}
+/// Why an answer could not be read.
+package enum HTTPError: Error, CustomStringConvertible {
+  case timeout, closed, tooLong, notHTTP(String), broken(String)
 
-private enum ExchangeError: Error, CustomStringConvertible {
-  case timeout, closed, busy, tooLong
-
-  var description: String {
+  package var description: String {
     switch self {
     case .timeout: "no answer in time"
     case .closed: "it was closed before the answer was complete"
-    case .busy: "another request is under way"
     case .tooLong: "the answer has more than \(HTTPAnswer.bodyLimit >> 20) MiB"
+    case .notHTTP(let reason): "not an answer of HTTP/1.1: \(reason)"
+    case .broken(let reason): reason
     }
-  }
-}
-
-/// Writes a request and collects its answer. Lives on the channel's event loop alone.
-private final class ExchangeHandler: ChannelDuplexHandler {
-  typealias InboundIn = HTTPClientResponsePart
-  typealias OutboundIn = Exchange
-  typealias OutboundOut = HTTPClientRequestPart
-
-  private var current: Exchange?
-  private var answer = HTTPAnswer(status: 0, contentType: "", body: [])
-
-  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    let exchange = unwrapOutboundIn(data)
-    guard current == nil else { return exchange.answer.fail(ExchangeError.busy) }
-    guard context.channel.isActive else { return exchange.answer.fail(ExchangeError.closed) }
-    current = exchange
-    answer = HTTPAnswer(status: 0, contentType: "", body: [])
-    context.write(wrapOutboundOut(.head(Self.head(of: exchange.request))), promise: nil)
-    if !exchange.request.body.isEmpty {
-      context.write(
-        wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: exchange.request.body)))), promise: nil)
-    }
-    context.write(wrapOutboundOut(.end(nil)), promise: promise)
-  }
-
-  private static func head(of request: HTTPRequest) -> HTTPRequestHead {
-    var headers: HTTPHeaders = ["Host": "localhost", "Accept": request.accept, "User-Agent": "agentsh"]
-    if !request.body.isEmpty { headers.add(name: "Content-Type", value: "application/json") }
-    if request.method == .post { headers.add(name: "Content-Length", value: String(request.body.count)) }
-    return HTTPRequestHead(
-      version: .http1_1, method: HTTPMethod(rawValue: request.method.rawValue), uri: request.target,
-      headers: headers)
-  }
-
-  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard let exchange = current else { return context.close(promise: nil) }
-    switch unwrapInboundIn(data) {
-    case .head(let head):
-      answer.status = Int(head.status.code)
-      answer.contentType = head.headers.first(name: "content-type") ?? ""
-    case .body(let part):
-      let bytes = Array(part.readableBytesView)
-      if let sink = exchange.sink, answer.status == 200 { return sink(bytes) }
-      guard answer.body.count + bytes.count <= HTTPAnswer.bodyLimit else {
-        return fail(context, ExchangeError.tooLong)
-      }
-      answer.body += bytes
-    case .end:
-      current = nil
-      exchange.answer.succeed(answer)
-    }
-  }
-
-  func errorCaught(context: ChannelHandlerContext, error: any Error) { fail(context, error) }
-
-  func channelInactive(context: ChannelHandlerContext) {
-    fail(context, ExchangeError.closed)
-    context.fireChannelInactive()
-  }
-
-  private func fail(_ context: ChannelHandlerContext, _ error: any Error) {
-    current?.answer.fail(error)
-    current = nil
-    context.close(promise: nil)
   }
 }

@@ -14,6 +14,15 @@ package struct HTTPRequest: Sendable, Equatable {
     self.accept = accept
     self.body = body
   }
+
+  /// As it goes over the wire. RFC 9112.
+  package var bytes: [UInt8] {
+    var head =
+      "\(method.rawValue) \(target) HTTP/1.1\r\nHost: localhost\r\nAccept: \(accept)\r\nUser-Agent: agentsh\r\n"
+    if !body.isEmpty { head += "Content-Type: application/json\r\n" }
+    if method == .post { head += "Content-Length: \(body.count)\r\n" }
+    return Array((head + "\r\n").utf8) + body
+  }
 }
 
 /// The whole of an answer.

@@ -55,7 +55,8 @@ package enum CommandLineMain {
   /// The help of a command, by the words that name it.
   package static func help(_ path: [String]) -> String {
     do {
-      _ = try AgentshCommand.parseAsRoot(path + ["--help"])
+      var command = try AgentshCommand.parseAsRoot(path + ["--help"])
+      try command.run()
       return ""
     } catch { return AgentshCommand.fullMessage(for: error) }
   }

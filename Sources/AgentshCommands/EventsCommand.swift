@@ -1,7 +1,6 @@
 import AgentshAPI
 import AgentshClient
 import ArgumentParser
-import Synchronization
 
 struct EventsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -87,11 +86,11 @@ struct EventsCommand: ParsableCommand {
     @OptionGroup var daemon: DaemonOptions
 
     func run() throws {
-      let stream = Mutex(ServerSentEvents())
+      var stream = ServerSentEvents()
       let filter = EventFilter(filter)
       let json = self.filter.json
       try daemon.connect(.current()).stream(Route.events(percentEncoded(session))) { bytes in
-        for event in stream.withLock({ $0.feed(bytes) }) where filter.matches(event) {
+        for event in stream.feed(bytes) where filter.matches(event) {
           Output.write(json ? event + [0x0A] : EventLine.text(event[...]))
         }
       }

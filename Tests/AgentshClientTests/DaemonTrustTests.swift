@@ -99,28 +99,38 @@ final class Scratch {
 
 /// A process of some uid that listens on a socket and says nothing.
 final class Listener {
-  private let process = Process()
+  private let pid: pid_t
 
   init(_ path: String, uid: UInt32) throws {
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [
-      "python3", "-c",
-      """
-      import os, socket, sys
+    let script = """
+      import os, signal, socket, sys
       s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o666)
       if int(sys.argv[2]) != os.getuid(): os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
-      s.listen(5); print("up", flush=True); sys.stdin.read()
-      """, path, String(uid),
-    ]
-    let output = Pipe()
-    process.standardInput = Pipe()
-    process.standardOutput = output
-    try process.run()
-    _ = output.fileHandleForReading.readData(ofLength: 3)
+      s.listen(5); os.write(1, b"up"); signal.pause()
+      """
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    posix_spawn_file_actions_addclose(&actions, ends[0])
+    let arguments: [String] = ["python3", "-c", script, path, String(uid)]
+    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var child = pid_t()
+    let spawned = posix_spawnp(&child, "python3", &actions, nil, &words, environ)
+    pid = child
+    try #require(spawned == 0)
+    close(ends[1])
+    var ready: [UInt8] = [0, 0]
+    let count = read(ends[0], &ready, 2)
+    close(ends[0])
+    try #require(count == 2)
   }
 
   func end() {
-    process.terminate()
-    process.waitUntilExit()
+    kill(pid, SIGKILL)
+    waitpid(pid, nil, 0)
   }
 }

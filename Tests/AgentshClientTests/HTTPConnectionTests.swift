@@ -5,7 +5,7 @@ import Testing
 @Suite struct HTTPConnectionTests {
   private func client(_ server: ScriptedServer) throws -> APIClient {
     APIClient(
-      connection: try HTTPConnection(owning: server.client), socket: "/test",
+      connection: HTTPConnection(owning: server.client), socket: "/test",
       peer: UnixSocket.Peer(pid: 1, uid: 0))
   }
 

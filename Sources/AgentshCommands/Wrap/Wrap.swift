@@ -56,9 +56,10 @@ struct Wrap {
     let response = try session.initialize(program, options, uid: stage.daemon.account.uid)
     let handOver = try ListenerHandOver(response, daemon: session.client.peer)
     if response.supervise == true { try becomeSubreaper() }
+    let environment = try session.environment(response, context.environment)
     let request = LaunchRequest(
-      program: stage.launcher, command: commandBytes(program),
-      environment: try session.environment(response, context.environment), descriptors: descriptors)
+      program: stage.launcher, command: commandBytes(program, environment), environment: environment,
+      descriptors: descriptors)
     let launched = try request.start()
     for sentence in (response.degraded ?? []) + launched.log.degraded {
       Output.note("agentsh: not enforced: \(sentence)")
@@ -96,8 +97,6 @@ struct Wrap {
   private func accompany(
     _ launched: consuming LaunchedProcess, _ session: WrapSession, _ daemon: Daemon
   ) -> Int32 {
-    // No thread of NIO's may take the signals that we wait for.
-    session.client.close()
     let parent = PlainParent(pid: launched.pid, pidfd: launched.pidfd.number)
     guard PlainParent.letGo(launched.socket.number) else {
       launched.abandon()
@@ -117,9 +116,12 @@ struct Wrap {
     return code
   }
 
-  /// argv as the person typed it, bytes and all, with the program's absolute path first.
-  private func commandBytes(_ program: String) -> [[UInt8]] {
-    let typed = context.arguments.suffix(options.command.count)
+  /// argv as the person typed it, bytes and all. The launcher looks the name up as we did; where it has another PATH, the
+  /// program's absolute path stands for the name.
+  private func commandBytes(_ program: String, _ environment: LaunchEnvironment) -> [[UInt8]] {
+    let typed = Array(context.arguments.suffix(options.command.count))
+    let path = context.value(of: "PATH").map { Array("PATH=\($0)".utf8) }
+    if options.command[0].contains("/") || path.map(environment.entries.contains) == true { return typed }
     return [Array(program.utf8)] + typed.dropFirst()
   }
 }
