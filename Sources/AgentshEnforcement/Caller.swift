@@ -44,6 +44,32 @@ extension PendingNotification {
 }
 
 extension Mediator {
+  /// setuid and its kin, in root's sessions: the kernel's own rules hold, and from the first change on each caller's
+  /// identity is read. While everybody is still the owner, asking for the owner's own ids (as make does before each
+  /// command) changes nothing. Decided by registers; a list of groups lies in memory and counts as a change.
+  func changeIdentity(_ notification: consuming PendingNotification) {
+    if !asksForOwner(notification) { identitiesVary.store(true, ordering: .sequentiallyConsistent) }
+    notification.passThrough()
+  }
+
+  private func asksForOwner(_ notification: borrowing PendingNotification) -> Bool {
+    let (own, count): (UInt32, Int)
+    switch Int(notification.call) {
+    case Int(SYS_setuid), Int(SYS_setfsuid): (own, count) = (frame.ownerUID, 1)
+    case Int(SYS_setreuid): (own, count) = (frame.ownerUID, 2)
+    case Int(SYS_setresuid): (own, count) = (frame.ownerUID, 3)
+    case Int(SYS_setgid), Int(SYS_setfsgid): (own, count) = (frame.ownerGID, 1)
+    case Int(SYS_setregid): (own, count) = (frame.ownerGID, 2)
+    case Int(SYS_setresgid): (own, count) = (frame.ownerGID, 3)
+    default: return false
+    }
+    for index in 0..<count {
+      let asked = UInt32(truncatingIfNeeded: notification.arguments[index])
+      if asked != own, asked != .max { return false }
+    }
+    return true
+  }
+
   /// Makes the thread act with the caller's rights: fsuid, fsgid and groups. For an ordinary owner they are the
   /// owner's, always. False when they cannot be known or had: the call is then denied.
   package func assume(_ notification: borrowing PendingNotification, _ scratch: inout Scratch) -> Bool {
@@ -58,10 +84,10 @@ extension Mediator {
 
   /// Sets the acting thread's umask to the caller's, for calls that create. False when it cannot be read.
   package func assumeMask(_ notification: borrowing PendingNotification, _ scratch: inout Scratch) -> Bool {
-    guard let status = ThreadStatus(reading: notification.thread) else { return false }
-    if status.mask != scratch.mask {
-      setFileCreationMask(status.mask)
-      scratch.mask = status.mask
+    guard let mask = ThreadStatus.mask(of: notification.thread) else { return false }
+    if mask != scratch.mask {
+      setFileCreationMask(mask)
+      scratch.mask = mask
     }
     return true
   }

@@ -6,6 +6,7 @@ package struct Frame: Sendable {
   /// O_PATH of the root directory that all of the tree shares (chroot and mount namespaces are refused inside).
   package let root: Int32
   package let ownerUID: UInt32
+  package let ownerGID: UInt32
   package let ownPid: Int32
   /// pid of the launcher, later the agent.
   package let target: Int32
@@ -28,6 +29,7 @@ package struct Frame: Sendable {
     guard opened >= 0 else { throw .root(errno: Int32(-opened)) }
     root = Int32(opened)
     ownerUID = currentUser()
+    ownerGID = currentGroup()
     ownPid = currentProcess()
     self.target = target
     self.tty = tty

@@ -63,9 +63,7 @@ package final class Mediator: Sendable {
       socketCall(notification, &scratch, started)
     case Int(SYS_setuid), Int(SYS_setgid), Int(SYS_setreuid), Int(SYS_setregid), Int(SYS_setresuid),
       Int(SYS_setresgid), Int(SYS_setfsuid), Int(SYS_setfsgid), Int(SYS_setgroups):
-      // Registers and a list of numbers that the kernel checks itself: nothing here rests on the caller's memory.
-      identitiesVary.store(true, ordering: .sequentiallyConsistent)
-      notification.passThrough()
+      changeIdentity(notification)
     default:
       processCall(notification, &scratch, started)
     }

@@ -195,13 +195,14 @@ package final class Supervisor: Sendable {
   }
 }
 
-/// The receiver's loop; it never waits for anybody but the kernel.
+/// The receiver's loop; it never waits for anybody but the kernel. The descriptor stays open after its end: the main
+/// thread asks it whether anybody is left, and helpers answer by its number, which must not become another file's.
 private func receive(_ listener: consuming Listener, _ mediator: Mediator, _ scratch: inout Scratch) {
   while true {
     switch listener.receive() {
     case .notification(let notification): mediator.handle(notification, &scratch)
     case .nothing: continue
-    case .closed: return
+    case .closed: return listener.leaveOpen()
     }
   }
 }

@@ -10,6 +10,7 @@ struct ByteClasses: Sendable {
   }
 
   private mutating func refine(_ set: ByteSet) {
+    if let byte = set.onlyByte { return split(Int(byte)) }
     var inside = [Int](repeating: -1, count: 256)
     var outside = [Bool](repeating: false, count: 256)
     for byte in 0...255 where !set.contains(UInt8(byte)) { outside[Int(classOf[byte])] = true }
@@ -21,6 +22,16 @@ struct ByteClasses: Sendable {
         count += 1
       }
       classOf[byte] = UInt8(inside[old])
+    }
+  }
+
+  /// Gives one byte a class of its own, unless it has one.
+  private mutating func split(_ byte: Int) {
+    let old = classOf[byte]
+    for other in 0..<256 where other != byte && classOf[other] == old {
+      classOf[byte] = UInt8(count)
+      count += 1
+      return
     }
   }
 

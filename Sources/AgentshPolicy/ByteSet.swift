@@ -51,6 +51,20 @@ struct ByteSet: Hashable, Sendable {
 
   var isEmpty: Bool { words.0 | words.1 | words.2 | words.3 == 0 }
 
+  /// The byte of a set of one.
+  var onlyByte: UInt8? {
+    let counts = (
+      words.0.nonzeroBitCount, words.1.nonzeroBitCount, words.2.nonzeroBitCount, words.3.nonzeroBitCount
+    )
+    switch counts {
+    case (1, 0, 0, 0): return UInt8(words.0.trailingZeroBitCount)
+    case (0, 1, 0, 0): return UInt8(64 + words.1.trailingZeroBitCount)
+    case (0, 0, 1, 0): return UInt8(128 + words.2.trailingZeroBitCount)
+    case (0, 0, 0, 1): return UInt8(192 + words.3.trailingZeroBitCount)
+    default: return nil
+    }
+  }
+
   /// With each ASCII letter also its other case.
   var ignoringCase: ByteSet {
     var result = self

@@ -44,8 +44,9 @@ struct GlobProgram: Sendable {
     let states = builder.states
     let words = max(1, (states.count + 63) / 64)
     wordCount = words
-    classes = ByteClasses(telling: builder.sets)
-    (move, stay) = Self.transitions(builder, classes, wordCount: words)
+    let sets = builder.sets.all
+    classes = ByteClasses(telling: sets.map(\.set))
+    (move, stay) = Self.transitions(builder, sets, classes, wordCount: words)
     acceptedRule = states.map { $0.isAccepting ? $0.rule : -1 }
     owningRule = states.map { $0.rule }
     func mask(_ holds: (GlobProgramBuilder.State) -> Bool) -> [UInt64] {
@@ -74,25 +75,27 @@ struct GlobProgram: Sendable {
   }
 
   private static func transitions(
-    _ builder: GlobProgramBuilder, _ classes: ByteClasses, wordCount: Int
+    _ builder: GlobProgramBuilder, _ sets: [(number: Int32, set: ByteSet)], _ classes: ByteClasses,
+    wordCount: Int
   ) -> (move: [UInt64], stay: [UInt64]) {
-    let columns = classes.count
-    var move = [UInt64](repeating: 0, count: 2 * columns * wordCount)
+    let count = classes.count
+    var move = [UInt64](repeating: 0, count: 2 * count * wordCount)
     var stay = move
     let representatives = classes.representatives
-    var columnsOf: [ByteSet: [Int]] = [:]
-    for set in builder.sets {
-      columnsOf[set] = representatives.indices.filter { set.contains(representatives[$0]) }
+    var columnsOf = [[Int]](repeating: [], count: builder.sets.count)
+    for (number, set) in sets {
+      columnsOf[Int(number)] = representatives.indices.filter { set.contains(representatives[$0]) }
     }
+    func columns(of number: Int32) -> [Int] { number == ByteSetTable.none ? [] : columnsOf[Int(number)] }
     for (index, state) in builder.states.enumerated() {
       let (word, bit) = (index / 64, UInt64(1) << UInt64(index % 64))
-      for column in columnsOf[state.moveOnBegin] ?? [] { move[column * wordCount + word] |= bit }
-      for column in columnsOf[state.moveOnContinue] ?? [] {
-        move[(columns + column) * wordCount + word] |= bit
+      for column in columns(of: state.moveOnBegin) { move[column * wordCount + word] |= bit }
+      for column in columns(of: state.moveOnContinue) {
+        move[(count + column) * wordCount + word] |= bit
       }
-      for column in columnsOf[state.stayOnBegin] ?? [] { stay[column * wordCount + word] |= bit }
+      for column in columns(of: state.stayOnBegin) { stay[column * wordCount + word] |= bit }
       if state.stayOnContinue {
-        for column in 0..<columns { stay[(columns + column) * wordCount + word] |= bit }
+        for column in 0..<count { stay[(count + column) * wordCount + word] |= bit }
       }
     }
     return (move, stay)

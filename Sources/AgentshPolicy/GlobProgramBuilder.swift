@@ -15,11 +15,12 @@ struct GlobProgramBuilder {
     static let afterSlash = Entry(rawValue: 8)
   }
 
+  /// Sets are numbers of `sets`, or `ByteSetTable.none`.
   struct State {
     var rule: Int32
-    var moveOnBegin = ByteSet()
-    var moveOnContinue = ByteSet()
-    var stayOnBegin = ByteSet()
+    var moveOnBegin = ByteSetTable.none
+    var moveOnContinue = ByteSetTable.none
+    var stayOnBegin = ByteSetTable.none
     var stayOnContinue = false
     var emptyMove = EmptyMove.none
     var entry: Entry = []
@@ -28,7 +29,7 @@ struct GlobProgramBuilder {
   }
 
   private(set) var states: [State] = []
-  private(set) var sets: Set<ByteSet> = [.slash, .notSlash, .all]
+  private(set) var sets = ByteSetTable()
 
   mutating func append(_ elements: [GlobPattern.Element], rule: Int32) {
     let (entry, rest) = Self.entry(elements)
@@ -59,33 +60,31 @@ struct GlobProgramBuilder {
     var next = State(rule: state.rule)
     switch element {
     case .begin(let set, let thenAnyContinuation):
-      sets.insert(set)
-      state.moveOnBegin = set
+      state.moveOnBegin = sets.number(of: set)
       next.stayOnContinue = thenAnyContinuation
     case .proceed(let set):
-      sets.insert(set)
-      state.moveOnContinue = set
+      state.moveOnContinue = sets.number(of: set)
     case .componentBytes:
-      state.stayOnBegin = .notSlash
+      state.stayOnBegin = ByteSetTable.notSlash
       state.stayOnContinue = true
       state.emptyMove = .one
     case .anyBytes:
-      state.stayOnBegin = .all
+      state.stayOnBegin = ByteSetTable.all
       state.stayOnContinue = true
       state.emptyMove = .one
       state.acceptsAnythingMore = isLast
     case .anyDepth:
       state.emptyMove = .oneAndTwo
-      next.stayOnBegin = .all
+      next.stayOnBegin = ByteSetTable.all
       next.stayOnContinue = true
-      next.moveOnBegin = .slash
+      next.moveOnBegin = ByteSetTable.slash
       states.append(state)
       (state, next) = (next, State(rule: state.rule))
     case .somethingBelow:
-      state.moveOnBegin = .all
-      state.moveOnContinue = .all
+      state.moveOnBegin = ByteSetTable.all
+      state.moveOnContinue = ByteSetTable.all
       state.acceptsAnythingMore = true
-      next.stayOnBegin = .all
+      next.stayOnBegin = ByteSetTable.all
       next.stayOnContinue = true
       next.acceptsAnythingMore = true
     case .endTruncated:

@@ -8,6 +8,7 @@ struct Floor {
   init(_ paths: [String]) throws(PolicyError) {
     var own: [GlobPattern] = []
     var ancestors: [GlobPattern] = []
+    var known: Set<Substring> = []
     for (index, path) in paths.enumerated() {
       guard let clean = Self.clean(path) else {
         throw PolicyError(
@@ -18,6 +19,7 @@ struct Floor {
       var rest = clean[...]
       while let slash = rest.lastIndex(of: "/"), rest != "/" {
         rest = rest[..<slash]
+        if !known.insert(rest).inserted { break }  // and so are all above it
         ancestors.append(GlobPattern(literal: rest.isEmpty ? "/" : String(rest), below: false))
       }
     }

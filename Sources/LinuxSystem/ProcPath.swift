@@ -60,4 +60,16 @@ package struct ProcPath: Sendable {
 
   /// `open(2)` of this name. Returns a descriptor.
   package func open(flags: Int32) -> Int { withAddress { rawCall(Int(SYS_open), $0, Int(flags), 0) } }
+
+  /// Reads the file's beginning with one call, as the kernel makes the text when it is first read. Returns how many
+  /// bytes, or -errno.
+  package func read(into text: inout InlineArray<4096, UInt8>) -> Int {
+    let opened = open(flags: O_RDONLY | O_CLOEXEC)
+    guard opened >= 0 else { return opened }
+    let file = FileDescriptor(owning: Int32(opened))
+    // SAFETY: 4096 bytes, alive across the call.
+    return unsafe withUnsafeMutablePointer(to: &text) {
+      rawCall(Int(SYS_read), Int(file.number), kernelAddress($0), 4096)
+    }
+  }
 }

@@ -47,6 +47,7 @@ package func sendSignal(toPid pid: Int32, _ signal: Int32) -> Int {
 package func currentThread() -> Int32 { Int32(rawCall(Int(SYS_gettid))) }
 package func currentProcess() -> Int32 { Int32(rawCall(Int(SYS_getpid))) }
 package func currentUser() -> UInt32 { UInt32(rawCall(Int(SYS_geteuid))) }
+package func currentGroup() -> UInt32 { UInt32(rawCall(Int(SYS_getegid))) }
 
 /// Nanoseconds since 1970. `clock_gettime(2)`, CLOCK_REALTIME.
 package func wallClock() -> UInt64 {

@@ -35,6 +35,9 @@ package struct Listener: ~Copyable, Sendable {
     }
   }
 
+  /// Gives the value up without closing the descriptor, which others know by its number.
+  package consuming func leaveOpen() { _ = descriptor.release() }
+
   /// Whether every task with this filter is gone.
   package borrowing func isHungUp() -> Bool {
     var entry = pollfd(fd: descriptor.number, events: 0, revents: 0)
