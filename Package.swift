@@ -63,7 +63,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     ],
     []
   ),
-  ("AgentshAPI", [], []),
+  ("AgentshAPI", ["AgentshWire"], []),
   (
     "AgentshSession",
     [
@@ -115,7 +115,7 @@ let tests: [(String, [String])] = [
       "AgentshWire", "LinuxSystem", "CLinux",
     ]
   ),
-  ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig"]),
+  ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshWire"]),
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),
   ("KernelTests", ["Seccomp", "Landlock", "Cgroup", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),

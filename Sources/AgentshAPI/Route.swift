@@ -3,6 +3,7 @@ package enum Route {
   package static let health = "/health"
   package static let ready = "/ready"
   package static let sessions = "/api/v1/sessions"
+  package static let launches = "/api/v1/launches"
   package static let eventSearch = "/api/v1/events/search"
   package static let policyTest = "/api/v1/policy/test"
   package static let policies = "/api/v1/policies"
@@ -17,7 +18,7 @@ package enum Route {
     ("GET", health), ("GET", ready),
     ("POST", sessions), ("GET", sessions),
     ("GET", session("{id}")), ("DELETE", session("{id}")),
-    ("POST", wrapInit("{id}")), ("GET", history("{id}")), ("GET", events("{id}")),
+    ("POST", wrapInit("{id}")), ("POST", launches), ("GET", history("{id}")), ("GET", events("{id}")),
     ("GET", eventSearch), ("POST", policyTest), ("GET", policies),
   ]
 }

@@ -1,4 +1,5 @@
 package import AgentshAPI
+import AgentshWire
 import FoundationEssentials
 
 /// The API over one connection. Calls block; every error says cause and way out.
@@ -32,6 +33,23 @@ package struct APIClient {
 
   package func wrapInit(_ id: String, _ request: WrapInitRequest) throws(ClientError) -> WrapInitResponse {
     try decode(call(HTTPRequest(.post, Route.wrapInit(id), body: try encode(request)), expecting: 200))
+  }
+
+  /// Session and wrap-init in one exchange. nil: the daemon does not know it (upstream's, an older one), or no such
+  /// session, which the two requests then say.
+  package func launch(_ request: StartRequest) throws(ClientError) -> StartResponse? {
+    var writer = WireWriter()
+    writer.value(request)
+    let answer = try connection.send(
+      HTTPRequest(.post, Route.launches, body: writer.bytes, bodyType: StartRequest.mediaType))
+    if answer.status == 404 || answer.status == 405 { return nil }
+    guard answer.status == 200 else { throw refusal(answer) }
+    do throws(WireError) {
+      var reader = WireReader(answer.body)
+      let response = try reader.value(StartResponse.self)
+      try reader.finish()
+      return response
+    } catch { throw .unexpected("\(error)") }
   }
 
   package func testPolicy(_ request: PolicyTestRequest) throws(ClientError) -> PolicyTestResponse {

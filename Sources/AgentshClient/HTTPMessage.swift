@@ -7,8 +7,13 @@ package struct HTTPRequest: Sendable, Equatable {
   package var target: String
   package var accept: String
   package var body: [UInt8]
+  package var bodyType: String
 
-  package init(_ method: Method, _ target: String, accept: String = "application/json", body: [UInt8] = []) {
+  package init(
+    _ method: Method, _ target: String, accept: String = "application/json", body: [UInt8] = [],
+    bodyType: String = "application/json"
+  ) {
+    self.bodyType = bodyType
     self.method = method
     self.target = target
     self.accept = accept
@@ -19,7 +24,7 @@ package struct HTTPRequest: Sendable, Equatable {
   package var bytes: [UInt8] {
     var head =
       "\(method.rawValue) \(target) HTTP/1.1\r\nHost: localhost\r\nAccept: \(accept)\r\nUser-Agent: agentsh\r\n"
-    if !body.isEmpty { head += "Content-Type: application/json\r\n" }
+    if !body.isEmpty { head += "Content-Type: \(bodyType)\r\n" }
     if method == .post { head += "Content-Length: \(body.count)\r\n" }
     return Array((head + "\r\n").utf8) + body
   }

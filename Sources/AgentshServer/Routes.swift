@@ -46,6 +46,7 @@ struct Routes: Sendable {
     (.get, Route.session("{id}"), { routes, _, context in try routes.getSession(context) }),
     (.delete, Route.session("{id}"), { routes, _, context in try await routes.deleteSession(context) }),
     (.post, Route.wrapInit("{id}"), { try await $0.wrapInit($1, $2) }),
+    (.post, Route.launches, { try await $0.launch($1, $2) }),
     (.get, Route.history("{id}"), { try await $0.history($1, $2) }),
     (.get, Route.events("{id}"), { routes, _, context in try await routes.stream(context) }),
     (.get, Route.eventSearch, { try await $0.search($1, $2) }),

@@ -19,7 +19,7 @@ struct Wrap {
     let workspace = options.root.map(context.absolute) ?? context.directory
     let wanted = try options.policy.request(
       workspace: workspace, context, failingWith: ExitStatus.notWrapped)
-    let stage = try prepare(wanted)
+    let stage = try prepare(program, wanted)
     do throws(CommandFailure) { return try start(program, stage, descriptors) } catch {
       stage.session.discard()
       throw error
@@ -34,29 +34,40 @@ struct Wrap {
     let session: WrapSession
   }
 
-  private func prepare(_ wanted: CreateSessionRequest) throws(CommandFailure) -> Stage {
+  private func prepare(_ program: String, _ wanted: CreateSessionRequest) throws(CommandFailure) -> Stage {
+    let (daemon, launcher, supervisor, client): (Daemon, String, String, APIClient)
     do throws(ClientError) {
-      let daemon = try context.daemon()
-      let launcher = try daemon.programs.path(of: "agentsh-launch")
-      let supervisor = try daemon.programs.path(of: "agentsh-supervisor")
-      let client = try daemon.connect(
+      daemon = try context.daemon()
+      launcher = try daemon.programs.path(of: "agentsh-launch")
+      supervisor = try daemon.programs.path(of: "agentsh-supervisor")
+      client = try daemon.connect(
         context.daemonOptions(socket: options.socket, config: options.config, start: true))
-      let session = try WrapSession(existing: options.session, wanted, client)
-      return Stage(daemon: daemon, launcher: launcher, supervisor: supervisor, session: session)
     } catch {
       if case .notReachable = error { try Confinement.refuse(context, always: true) }
       throw CommandFailure(error, code: ExitStatus.notWrapped)
     }
+    let session = try WrapSession(
+      existing: options.session, wanted, startRequest(program, uid: daemon.account.uid), client)
+    return Stage(daemon: daemon, launcher: launcher, supervisor: supervisor, session: session)
+  }
+
+  private func startRequest(_ program: String, uid: UInt32) -> WrapInitRequest {
+    var request = WrapInitRequest(agentCommand: program, agentArgs: Array(options.command.dropFirst()))
+    request.callerUID = Int64(uid)
+    request.mode = ""
+    request.supervise = true
+    request.allowDegraded = options.allowDegraded
+    return request
   }
 
   private func start(
     _ program: String, _ stage: Stage, _ descriptors: InheritedDescriptors
   ) throws(CommandFailure) -> Int32 {
     let session = stage.session
-    let response = try session.initialize(program, options, uid: stage.daemon.account.uid)
+    let response = session.response
     let handOver = try ListenerHandOver(response, daemon: session.client.peer)
     if response.supervise == true { try becomeSubreaper() }
-    let environment = try session.environment(response, context.environment)
+    let environment = try session.environment(context.environment)
     let request = LaunchRequest(
       program: stage.launcher, command: commandBytes(program, environment), environment: environment,
       descriptors: descriptors)

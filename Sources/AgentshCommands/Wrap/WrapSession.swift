@@ -2,38 +2,51 @@ import AgentshAPI
 import AgentshClient
 import LinuxSystem
 
-/// The session that a command is wrapped into: one that exists, or one made for it.
+/// The session that a command is wrapped into, one that exists or one made for it, and the daemon's word on the start.
 struct WrapSession {
   let client: APIClient
   let id: String
+  let response: WrapInitResponse
   /// Made by us: goes again when the command cannot be started.
   private let isOurs: Bool
 
-  /// - Parameter request: for a new session, where `existing` names none.
-  init(existing: String?, _ request: CreateSessionRequest, _ client: APIClient) throws(ClientError) {
+  /// Session and wrap-init. A daemon that wants what this client does not do is refused; no session of ours stays.
+  ///
+  /// - Parameter wanted: for a new session, where `existing` names none.
+  init(
+    existing: String?, _ wanted: CreateSessionRequest, _ start: WrapInitRequest, _ client: APIClient
+  ) throws(CommandFailure) {
     self.client = client
     isOurs = existing == nil
-    if let existing {
-      id = existing
-    } else {
-      id = try client.createSession(request).id
-    }
-  }
-
-  /// wrap-init. A daemon that wants what this client does not do is refused.
-  func initialize(
-    _ program: String, _ options: WrapOptions, uid: UInt32
-  ) throws(CommandFailure) -> WrapInitResponse {
-    var request = WrapInitRequest(agentCommand: program, agentArgs: Array(options.command.dropFirst()))
-    request.callerUID = Int64(uid)
-    request.mode = ""
-    request.supervise = true
-    request.allowDegraded = options.allowDegraded
-    let response: WrapInitResponse
-    do throws(ClientError) { response = try client.wrapInit(id, request) } catch {
+    do throws(ClientError) {
+      let request = StartRequest(session: existing, create: wanted, wrapInit: start)
+      if let launched = try client.launch(request) {
+        (id, response) = (launched.session, launched.wrapInit)
+      } else {
+        (id, response) = try Self.inTwoSteps(request, client)
+      }
+    } catch {
       throw CommandFailure(
         error, code: error.code == .commandDenied ? ExitStatus.denied : ExitStatus.notWrapped)
     }
+    do throws(CommandFailure) { try Self.check(response) } catch {
+      discard()
+      throw error
+    }
+  }
+
+  private static func inTwoSteps(
+    _ request: StartRequest, _ client: APIClient
+  ) throws(ClientError) -> (String, WrapInitResponse) {
+    if let existing = request.session { return (existing, try client.wrapInit(existing, request.wrapInit)) }
+    let id = try client.createSession(request.create).id
+    do throws(ClientError) { return (id, try client.wrapInit(id, request.wrapInit)) } catch {
+      try? client.deleteSession(id)
+      throw error
+    }
+  }
+
+  private static func check(_ response: WrapInitResponse) throws(CommandFailure) {
     if response.ptraceMode == true {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "the daemon asks for ptrace mode, which is not built yet")
@@ -42,13 +55,10 @@ struct WrapSession {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "the daemon asks for a separate signal listener, which is not built")
     }
-    return response
   }
 
   /// What the launcher is started with: filtered, then what identifies the session, the operator's, the launcher's.
-  func environment(
-    _ response: WrapInitResponse, _ inherited: [[UInt8]]
-  ) throws(CommandFailure) -> LaunchEnvironment {
+  func environment(_ inherited: [[UInt8]]) throws(CommandFailure) -> LaunchEnvironment {
     var environment = try LaunchEnvironment(
       filtering: inherited, by: response.envPolicy ?? EnvironmentPolicy())
     environment.set(["AGENTSH_SESSION_ID": id])

@@ -1,0 +1,59 @@
+import AgentshAPI
+import AgentshSession
+import AgentshWire
+import Hummingbird
+import NIOCore
+
+extension Routes {
+  /// Session and wrap-init in one (StartExchange.swift). What was made for a start that is refused goes again.
+  func launch(_ request: Request, _ context: PeerContext) async throws -> Response {
+    let caller = try context.sender
+    let wanted = try await decodeLaunch(request)
+    let pidfd = try await context.callerPidfd(caller)
+    let session =
+      if let id = wanted.session {
+        try services.registry.session(id, for: caller)
+      } else {
+        try await SessionMaker(services: services, policies: policies).make(wanted.create, caller)
+      }
+    do throws(SessionError) {
+      let answer = try await WrapInit(services: services, director: director)
+        .answer(wanted.wrapInit, session, caller, pidfd)
+      return response(StartResponse(session: session.details.id, wrapInit: answer))
+    } catch {
+      if wanted.session == nil { discard(session) }
+      throw error
+    }
+  }
+
+  /// Takes a session away that nothing ran in.
+  private func discard(_ session: LiveSession) {
+    let details = session.details
+    guard services.registry.remove(details.id) else { return }
+    services.record(services.lifecycle.destroyed(details.id), owner: details.ownerUID)
+  }
+
+  private func decodeLaunch(_ request: Request) async throws -> StartRequest {
+    guard request.headers[.contentType] == StartRequest.mediaType else {
+      throw SessionError.badRequest(
+        "the body is not \(StartRequest.mediaType)",
+        hint: "POST \(Route.sessions) and its wrap-init take JSON")
+    }
+    var request = request
+    let body = try await request.collectBody(upTo: PeerContext.bodyLimit)
+    do throws(WireError) {
+      var reader = WireReader(Array(body.readableBytesView))
+      let wanted = try reader.value(StartRequest.self)
+      try reader.finish()
+      return wanted
+    } catch { throw SessionError.badRequest("the body: \(error)") }
+  }
+
+  private func response(_ answer: StartResponse) -> Response {
+    var writer = WireWriter()
+    writer.value(answer)
+    return Response(
+      status: .ok, headers: [.contentType: StartRequest.mediaType],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: writer.bytes)))
+  }
+}
