@@ -72,12 +72,17 @@ extension Mediator {
     if let entry = exec.entry { processes.markStarted(entry.process) }
     n.passThrough()
     record(outcome, exec)
-    forget(thread, exec)
+    become(thread, exec)
   }
 
   private func forget(_ thread: Int32, _ exec: borrowing PreparedExec) {
     processes.forget(thread)
     if let entry = exec.entry { processes.forget(entry.process) }
+  }
+
+  private func become(_ thread: Int32, _ exec: borrowing PreparedExec) {
+    guard let entry = exec.entry else { return processes.forget(thread) }
+    processes.becomes(exec.raw.isEmpty ? exec.canonical : exec.raw, entry, thread: thread)
   }
 
   // MARK: - Verified
@@ -127,7 +132,7 @@ extension Mediator {
         return
       case .exec(let process):
         finish(tracee, process, exec, &outcome)
-        forget(thread, exec)
+        become(thread, exec)
         return
       case .gone:
         leave(tracee, thread, entry.process)

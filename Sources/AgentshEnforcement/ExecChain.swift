@@ -49,7 +49,10 @@ extension Mediator {
       depth: names.depth, entry: entry)
     var link = Link(name: canonical, arguments: arguments, kernelName: target.kernelName)
     var level = 0
-    while exec.decision.permits {
+    // Where every command has the same verdict, nothing rests on what stands in the file; one that cannot be read is
+    // looked at all the same, and refused, as its process could not be read either.
+    let isSettled = uniformCommand?.permits == true && isReadable(object: exec.object.number)
+    while !isSettled, exec.decision.permits {
       let progress = follow(n, &exec, &link, level, &scratch)
       switch progress {
       case .mustWait: return .mustWait

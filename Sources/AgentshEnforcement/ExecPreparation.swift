@@ -144,10 +144,16 @@ extension Mediator {
     case .link: return ELOOP
     default: return EACCES
     }
-    let empty = PathText()
-    let result = empty.withAddress {
-      rawCall(Int(SYS_faccessat2), Int(object), $0, Int(X_OK), Int(AT_EMPTY_PATH) | Self.eaccess)
-    }
-    return result == 0 ? 0 : EACCES
+    return mayAccess(object, X_OK) ? 0 : EACCES
   }
+
+  func isReadable(object: Int32) -> Bool { mayAccess(object, R_OK) }
+
+  private func mayAccess(_ object: Int32, _ mode: Int32) -> Bool {
+    Self.noName.withAddress {
+      rawCall(Int(SYS_faccessat2), Int(object), $0, Int(mode), Int(AT_EMPTY_PATH) | Self.eaccess)
+    } == 0
+  }
+
+  private static let noName = PathText()
 }

@@ -45,17 +45,37 @@ package final class ProcessTable: Sendable {
     }
     let entry = Entry(
       process: identity.process, parent: identity.parent,
-      depth: depth(of: identity.process, parent: identity.parent), command: Self.commandName(thread),
-      readAt: monotonicClock())
+      depth: depth(of: identity.process, parent: identity.parent),
+      command: inherited(from: identity.parent) ?? Self.commandName(thread), readAt: monotonicClock())
+    keep(entry, thread)
+    return entry
+  }
+
+  private func keep(_ entry: Entry, _ thread: Int32) {
     entries.withLock { table in
       if table.count >= Self.limit { table.removeAll(keepingCapacity: true) }
       table[thread] = entry
     }
-    return entry
   }
 
-  /// An exec was let through: the process is another program now, and its other threads are gone.
+  /// A fork copies its parent's name.
+  private func inherited(from parent: Int32) -> String? {
+    guard let known = entries.withLock({ $0[parent] }), monotonicClock() &- known.readAt < Self.lifetime
+    else { return nil }
+    return known.command
+  }
+
   package func forget(_ thread: Int32) { entries.withLock { _ = $0.removeValue(forKey: thread) } }
+
+  /// An exec was let through: the process is another program now, named as the kernel names it, and its other threads
+  /// are gone. One that fails after all is called by the wrong name until the entry is read again.
+  package func becomes(_ path: String, _ entry: Entry, thread: Int32) {
+    if thread != entry.process { forget(thread) }
+    var entry = entry
+    entry.command = String(decoding: path.utf8[(path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.utf8.startIndex)...].prefix(15), as: UTF8.self)
+    entry.readAt = monotonicClock()
+    keep(entry, entry.process)
+  }
 
   /// The depth that command rules ask for: 0 for the launcher's own exec, by which it becomes the agent.
   package func commandDepth(_ entry: Entry?) -> UInt32 {

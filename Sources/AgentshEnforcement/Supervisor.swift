@@ -36,6 +36,7 @@ package final class Supervisor: Sendable {
 
   /// Everything up to the point where the launcher may go on. Throws before anything of the agent has run.
   package init(_ arguments: SupervisorArguments) throws(Failure) {
+    keepFreedMemory()
     self.arguments = arguments
     guard Listener.isListener(arguments.listener) else { throw .notListener }
     guard Listener.kernelAgreesOnSizes() else { throw .kernelStructures }

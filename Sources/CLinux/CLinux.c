@@ -1,5 +1,6 @@
 #include <sched.h>
 #include "CLinux.h"
+#include <malloc.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -15,6 +16,13 @@ long clinux_syscall(long number, long a, long b, long c, long d, long e, long f)
   __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                    : "rcx", "r11", "memory");
   return result;
+}
+
+void clinux_keep_freed_memory(void)
+{
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_TOP_PAD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
 long clinux_address(const void *pointer) { return (long)pointer; }

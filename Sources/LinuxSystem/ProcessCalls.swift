@@ -18,6 +18,12 @@ package func readProcessMemory(
   }
 }
 
+/// For a process whose threads work on short-lived memory all the time: one arena, which keeps what it has. By default each
+/// thread's grows and shrinks with mprotect(2) at nearly every call it serves. To be called before there are threads.
+///
+/// `mallopt(3)`.
+package func keepFreedMemory() { clinux_keep_freed_memory() }
+
 /// `pidfd_open(2)`, since Linux 5.3. Returns a descriptor (CLOEXEC).
 package func openPidfd(_ process: Int32, flags: UInt32 = 0) -> Int {
   rawCall(Int(SYS_pidfd_open), Int(process), Int(flags))

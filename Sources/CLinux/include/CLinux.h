@@ -63,6 +63,9 @@ long clinux_syscall(long number, long a, long b, long c, long d, long e, long f)
  * with the number, and may keep what it knew of the contents. */
 long clinux_address(const void *pointer);
 
+/* malloc.h is not part of what Swift sees of glibc. */
+void clinux_keep_freed_memory(void);
+
 /* seccomp_unotify(2). */
 long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags);
 long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);
