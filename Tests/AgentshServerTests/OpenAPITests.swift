@@ -60,6 +60,7 @@ import Testing
         "POST", "/api/v1/sessions/\(id)/wrap-init", "/api/v1/sessions/{id}/wrap-init",
         #"{"agent_command":"x"}"#
       ),
+      ("POST", "/api/v1/launches", "/api/v1/launches", "{}"),
       ("GET", "/api/v1/sessions/\(id)/history", "/api/v1/sessions/{id}/history", ""),
       ("GET", "/api/v1/sessions/none/history", "/api/v1/sessions/{id}/history", ""),
       ("GET", "/api/v1/sessions/\(id)/history?limit=0", "/api/v1/sessions/{id}/history", ""),

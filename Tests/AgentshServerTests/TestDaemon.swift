@@ -98,14 +98,18 @@ extension TestDaemon {
   func send(_ method: String, _ path: String, _ body: String = "", headers: [String] = []) async throws
     -> Answer
   {
+    try await send(method, path, bytes: Array(body.utf8), headers: headers)
+  }
+
+  func send(_ method: String, _ path: String, bytes: [UInt8], headers: [String]) async throws -> Answer {
     let socket = socket
     let lines = [
-      "\(method) \(path) HTTP/1.1", "Host: x", "Connection: close", "Content-Length: \(body.utf8.count)",
+      "\(method) \(path) HTTP/1.1", "Host: x", "Connection: close", "Content-Length: \(bytes.count)",
     ]
-    let text = (lines + headers).joined(separator: "\r\n") + "\r\n\r\n" + body
+    let head = (lines + headers).joined(separator: "\r\n") + "\r\n\r\n"
     return try await blocking {
       let connection = try connect(socket)
-      try write(Array(text.utf8), connection)
+      try write(Array(head.utf8) + bytes, connection)
       return try parse(try readToEnd(connection))
     }
   }
