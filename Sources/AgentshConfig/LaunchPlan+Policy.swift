@@ -3,10 +3,10 @@ package import AgentshWire
 
 /// What the launcher does to itself for a session under `rules`.
 ///
-/// Everything is mediated whatever the rules say, because every decision is recorded; the tree itself may only execute,
+/// Everything but signals is mediated whatever the rules say, because every decision is recorded; the tree itself may only execute,
 /// since each open is carried out by the supervisor and the descriptor handed over.
 /// - Parameters:
-///   - rules: the session's policy; no rule of today's language widens or narrows the plan.
+///   - rules: the session's policy; of its lists only that of signals widens the plan.
 ///   - ownerUID: of the session. uid 0 keeps the capabilities that package managers need inside a container, and
 ///     changes of identity are notified.
 ///   - allowDegraded: go on where the kernel lacks a mechanism.
@@ -15,6 +15,7 @@ package import AgentshWire
 package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded: Bool) -> LaunchPlan {
   var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
   if ownerUID == 0 { mediate.insert(.identities) }
+  if !rules.signalRules.isEmpty { mediate.insert(.signals) }
   return LaunchPlan(
     mediate: mediate, landlock: [LaunchPlan.LandlockGrant(path: "/", access: landlockExecute)],
     allowDegraded: allowDegraded, keepCapabilities: ownerUID == 0 ? rootCapabilities : 0)

@@ -40,7 +40,6 @@ package struct PolicyAnswer: Sendable, Equatable {
     case .connect: (decided, remark) = try Self.connect(policy, question)
     case .signal:
       decided = try Self.signal(policy, question)
-      remark = "signal rules are not enforced yet: the answer is what the rules say"
     }
     self.question = question
     decision = decided.permits ? "allow" : "deny"

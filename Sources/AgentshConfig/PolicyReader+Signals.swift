@@ -11,12 +11,14 @@ extension PolicyReader {
     ("process", .process), ("pid_range", .pidRange),
   ]
 
-  /// The rules are read and checked; the list as a whole is not enforced yet, which is said once.
+  /// Without the list signals are free within the tree, and refused beyond it.
   mutating func readSignalRules(_ fields: Fields) {
     guard fields["signal_rules"] != nil else { return }
-    unenforced(
-      fields.place(of: "signal_rules"), "signal_rules",
-      "signals within the tree are not mediated; those to processes outside are refused where the kernel can")
+    if isEmptyList(fields["signal_rules"]) {
+      problems.add(
+        fields.place(of: "signal_rules"), "signal_rules has no rules",
+        wayOut: "remove it and signals are free within the session, or deny them by a rule")
+    }
     for (index, rule) in list(fields, "signal_rules", Self.signalKeys).enumerated() {
       readSignalRule(rule, index)
     }
@@ -51,7 +53,8 @@ extension PolicyReader {
       decision: signalDecision(fields))
     rule.description = text(fields, "description", &problems)
     rule.message = text(fields, "message", &problems)
-    _ = fields["timeout"]?.duration("timeout", &problems)
+    _ = timeout(fields, "signal_rules")
+    // For systems that cannot redirect or absorb: this one can, so it is never used.
     if let node = fields["fallback"] {
       rule.fallback = node.word("fallback", Self.signalVerdicts.map { ($0.word.description, $0) }, &problems)
     }
@@ -61,13 +64,16 @@ extension PolicyReader {
     places[.signal, default: []].append(RulePlaces(rule: fields.place))
   }
 
-  /// As `decision`, but the whole list has been reported already.
+  /// As `decision`, where redirect and absorb are carried out.
   private mutating func signalDecision(_ fields: Fields) -> Verdict {
     guard let node = fields["decision"] else {
       problems.add(fields.place, "this rule of signal_rules has no decision")
       return .deny
     }
-    return node.word("decision", Self.signalVerdicts.map { ($0.word.description, $0) }, &problems) ?? .deny
+    let verdict =
+      node.word("decision", Self.signalVerdicts.map { ($0.word.description, $0) }, &problems) ?? .deny
+    if verdict == .approve { note(node.place, "nobody can approve yet: approve is carried out as deny") }
+    return verdict
   }
 
   private mutating func readSignalTarget(_ aim: Fields, _ rule: inout SignalRule) {

@@ -64,6 +64,9 @@ package final class Mediator: Sendable {
     case Int(SYS_setuid), Int(SYS_setgid), Int(SYS_setreuid), Int(SYS_setregid), Int(SYS_setresuid),
       Int(SYS_setresgid), Int(SYS_setfsuid), Int(SYS_setfsgid), Int(SYS_setgroups):
       changeIdentity(notification)
+    case Int(SYS_kill), Int(SYS_tkill), Int(SYS_tgkill), Int(SYS_rt_sigqueueinfo), Int(SYS_rt_tgsigqueueinfo),
+      Int(SYS_pidfd_send_signal):
+      signalCall(notification, &scratch, started)
     default:
       processCall(notification, &scratch, started)
     }

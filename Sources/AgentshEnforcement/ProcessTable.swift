@@ -72,7 +72,10 @@ package final class ProcessTable: Sendable {
   package func becomes(_ path: String, _ entry: Entry, thread: Int32) {
     if thread != entry.process { forget(thread) }
     var entry = entry
-    entry.command = String(decoding: path.utf8[(path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.utf8.startIndex)...].prefix(15), as: UTF8.self)
+    entry.command = String(
+      decoding: path.utf8[
+        (path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.utf8.startIndex)...
+      ].prefix(15), as: UTF8.self)
     entry.readAt = monotonicClock()
     keep(entry, entry.process)
   }
@@ -131,6 +134,18 @@ package final class ProcessTable: Sendable {
       steps += 1
     }
     return Self.unknownDepth
+  }
+
+  /// Whether a process comes from `ancestor` by any number of forks. A chain that is broken by an end does not reach it.
+  package func descends(_ process: Int32, from ancestor: Int32) -> Bool {
+    guard let identity = Self.identity(of: process) else { return false }
+    var current = identity.parent
+    for _ in 0..<1024 {
+      if current == ancestor { return true }
+      guard current > 1, let next = Self.identity(of: current) else { return false }
+      current = next.parent
+    }
+    return false
   }
 
   /// Whether a process (or thread) belongs to the supervised tree: the target, or a descendant of it or of `reaper`

@@ -16,7 +16,7 @@ package struct Tree {
   package func members() -> [Int32] {
     var parents: [Int32: Int32] = [:]
     var dead: Set<Int32> = []
-    for pid in allProcesses() {
+    for pid in Self.allProcesses() {
       guard let (parent, state) = parentAndState(pid) else { continue }
       parents[pid] = parent
       if state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") { dead.insert(pid) }
@@ -41,7 +41,8 @@ package struct Tree {
     return found.count
   }
 
-  private func allProcesses() -> [Int32] {
+  /// The number of every process that /proc shows.
+  package static func allProcesses() -> [Int32] {
     let opened = openAt(AT_FDCWD, PathText("/proc"), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { return [] }
     let directory = FileDescriptor(owning: Int32(opened))

@@ -43,7 +43,7 @@ package struct RecordConversion: Sendable {
     case .connect, .bind, .send:
       event.remote = record.path
       event.domain = Self.host(record.path)
-    case .file, .unixSocket, .process, .lifecycle: event.path = record.path.isEmpty ? nil : record.path
+    case .file, .unixSocket, .process, .lifecycle, .signal: event.path = record.path.isEmpty ? nil : record.path
     }
     if record.kind != .exec { event.source = "seccomp" }
   }
@@ -79,6 +79,7 @@ package struct RecordConversion: Sendable {
     case .connect, .bind, .send: "net"
     case .unixSocket: "unix"
     case .process: "process"
+    case .signal: "signal"
     case .lifecycle: "evt"
     }
   }
@@ -92,7 +93,16 @@ package struct RecordConversion: Sendable {
     case .send: "net_send"
     case .unixSocket: "unix_socket_op"
     case .process: "process_op"
+    case .signal: signalType(record)
     case .lifecycle: "supervisor_note"
+    }
+  }
+
+  private static func signalType(_ record: EventRecord) -> String {
+    switch Verdict(rawValue: record.verdict) {
+    case .absorb: "signal_absorbed"
+    case .redirect: "signal_redirected"
+    default: record.effect == .blocked ? "signal_blocked" : "signal_sent"
     }
   }
 
@@ -107,7 +117,7 @@ package struct RecordConversion: Sendable {
     case .connect: "connect"
     case .bind: "bind"
     case .send: "send"
-    case .exec, .process, .lifecycle: nil
+    case .exec, .process, .lifecycle, .signal: nil
     }
   }
 

@@ -1,7 +1,7 @@
 /// What the supervisor says of one mediated call: numbers and bytes; the daemon makes an `Event` of it.
 package struct EventRecord: Sendable, Equatable {
   package enum Kind: UInt8, Sendable {
-    case file = 1, exec, connect, bind, send, unixSocket, process, lifecycle
+    case file = 1, exec, connect, bind, send, unixSocket, process, lifecycle, signal
   }
   package enum Effect: UInt8, Sendable { case allowed, blocked, failed }
 
@@ -28,7 +28,7 @@ package struct EventRecord: Sendable, Equatable {
   package var command: String
   /// As the caller wrote it; empty when equal to `path`.
   package var rawPath: String
-  /// Canonical path; `address:port` for connect, bind and send; the sentence for lifecycle.
+  /// Canonical path; signal, pid and name of the receiver; `address:port` for connect, bind and send; the sentence for lifecycle.
   package var path: String
   /// rename and link: the other name.
   package var path2: String

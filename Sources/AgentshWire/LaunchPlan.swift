@@ -27,6 +27,8 @@ package struct LaunchPlan: Sendable, Equatable {
     package static let processes = Mediation(rawValue: 8)
     /// setuid and kin are notified, so that the supervisor knows when callers differ from the owner (root sessions).
     package static let identities = Mediation(rawValue: 16)
+    /// kill and kin, where the policy has rules about signals.
+    package static let signals = Mediation(rawValue: 1 << 16)
   }
 
   package struct LandlockGrant: Sendable, Equatable {

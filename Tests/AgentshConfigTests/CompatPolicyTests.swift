@@ -58,7 +58,6 @@ private let wanted: [(String, [String: Int])] = [
       "resource_limits.max_memory_mb": 1,
       "resource_limits.pids_max": 1,
       "resource_limits.session_timeout": 1,
-      "signal_rules": 1,
     ]
   ),
   (
@@ -135,14 +134,11 @@ private let wanted: [(String, [String: Int])] = [
       "resource_limits.max_memory_mb": 1,
       "resource_limits.pids_max": 1,
       "resource_limits.session_timeout": 1,
-      "signal_rules": 1,
     ]
   ),
   (
     "signal-strict",
-    [
-      "signal_rules": 1
-    ]
+    [:]
   ),
 ]
 

@@ -173,7 +173,6 @@ private func complaints(_ text: String) -> [String] {
     ("resource_limits: {pids_max: 5}", "p:3:19: resource_limits.pids_max is not enforced yet: "),
     ("dns_redirects: []", "p:3:1: dns_redirects is not enforced yet: "),
     ("connect_redirects: []", "p:3:1: connect_redirects is not enforced yet: "),
-    ("signal_rules: []", "p:3:1: signal_rules is not enforced yet: "),
     ("process_contexts: {}", "p:3:1: process_contexts is not enforced yet: "),
     ("process_identities: {}", "p:3:1: process_identities is not enforced yet: "),
     ("mcp_rules: {}", "p:3:1: mcp_rules is not enforced yet: "),
