@@ -89,6 +89,7 @@ package final class Running {
 
   /// What it has written so far.
   package var outputSoFar: String { text(outputFile) }
+  package var errorsSoFar: String { text(errorFile) }
 
   package func signal(_ number: Int32) { Glibc.kill(pid, number) }
 
