@@ -100,7 +100,8 @@ struct DaemonSetup {
       }
     }
     return Services(
-      locations: locations, config: config, programs: programs, store: store, events: queue,
+      locations: locations, config: config, configFile: options.config ?? locations.configFile,
+      programs: programs, store: store, events: queue,
       lifecycle: LifecycleEvents(clock: wallClock),
       registry: SessionRegistry(perOwnerLimit: config.limits.sessions),
       records: LaunchRecords(directory: locations.stateDirectory + "/launches"), feed: feed, logger: logger,

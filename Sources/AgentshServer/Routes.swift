@@ -26,7 +26,9 @@ struct Routes: Sendable {
   /// What nobody inside a session touches, whatever the policy (DECISIONS 8).
   private static func floor(_ services: Services) -> [String] {
     let locations = services.locations
-    var paths = [locations.runtimeDirectory, locations.stateDirectory, locations.configFile]
+    var paths = [
+      locations.runtimeDirectory, locations.stateDirectory, locations.configFile, services.configFile,
+    ]
     paths += locations.policyDirectories + services.programs.floor
     if let directory = services.config.policyDirectory { paths.append(directory) }
     for file in [services.config.database, services.config.eventLog].compactMap({ $0 }) {

@@ -47,7 +47,7 @@ import Testing
         #expect((said["output"] as? String)?.trimmingCharacters(in: .newlines) == "\"EACCES\"", "\(said)")
       }
       let script = """
-        touch /run/agentsh/x; mkdir /run/agentsh/handoff/x; cat /var/lib/agentsh/events.jsonl
+        touch /run/agentsh/x; mkdir /run/agentsh/handoff/x; echo >>/var/lib/agentsh/events.jsonl
         echo >>\(machine.directory)/config.yaml; kill -9 \(machine.daemonPid) && echo killed; true
         """
       let tried = try machine.launch(["/bin/sh", "-c", script], as: user)
