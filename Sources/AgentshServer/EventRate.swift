@@ -8,6 +8,9 @@ final class EventRate: Sendable {
   /// Seconds' worth that may come at once.
   static let burstSeconds: UInt64 = 5
 
+  /// For one batch: a supervisor that has ended its tree waits five seconds for each confirmation.
+  static let longestWait: UInt64 = 2_000_000_000
+
   private let nanosecondsPerEvent: UInt64
   /// By uid: when all that has come so far would have come at the allowed rate.
   private let spent = Mutex<[UInt32: UInt64]>([:])
@@ -20,9 +23,9 @@ final class EventRate: Sendable {
   func take(_ count: Int, of uid: UInt32, now: UInt64) -> UInt64 {
     spent.withLock { spent in
       let start = max(spent[uid] ?? 0, now)
-      let end = start + UInt64(count) * nanosecondsPerEvent
-      spent[uid] = end
       let allowed = now + Self.burstSeconds * 1_000_000_000
+      let end = min(start + UInt64(count) * nanosecondsPerEvent, allowed + Self.longestWait)
+      spent[uid] = end
       return end > allowed ? end - allowed : 0
     }
   }

@@ -262,7 +262,7 @@ import Testing
 
   @Test(arguments: HandoffKind.allCases)
   func `another kind's frame is refused`(kind: HandoffKind) async throws {
-    let (served, refused) = try await serve(kind, shared: false) { parent, path in
+    let (served, refused) = try await serve(kind, shared: false) { (parent, path) async throws in
       for other in HandoffKind.allCases where other != kind {
         // To a notify socket one byte is the old form.
         if kind == .notify, other == .signal { continue }

@@ -12,11 +12,11 @@ import Testing
     let machine = try Machine()
     try machine.startDaemon(without: "chown")
     let told = machine.alice.home + "/told"
-    let rounds = 60
+    let rounds = 50
     func launches() throws -> [Double] {
       let said = try machine.launch(
         ["/bin/true"], as: machine.alice,
-        options: ["--form", "current", "--times", "\(rounds)", "--tell", told])
+        options: ["--form", "current", "--times", "\(rounds)", "--wait", "0.1", "--tell", told])
       #expect(said["accepted"] as? [Int] == Array(repeating: 1, count: rounds), "\(said)")
       #expect(said["exits"] as? [Int] == Array(repeating: 0, count: rounds), "\(said)")
       return try #require(said["milliseconds"] as? [Double]).sorted()

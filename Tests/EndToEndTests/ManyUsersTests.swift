@@ -184,6 +184,30 @@ import Testing
     #expect(text(fewer["errors"]).contains("Permission denied"), "\(fewer)")
   }
 
+  @Test func `the rights of the unit are enough, for users and for root`() throws {
+    let unit = try String(contentsOfFile: Programs.root + "/packaging/agentshd.service", encoding: .utf8)
+    let line = try #require(unit.split(separator: "\n").first { $0.hasPrefix("CapabilityBoundingSet=") })
+    let rights = line.dropFirst(22).split(separator: " ").map { $0.dropFirst(4).lowercased() }
+    #expect(rights.count == 9)
+    let machine = try Machine()
+    try machine.startDaemon(only: rights)
+    let status = try String(contentsOfFile: "/proc/\(machine.daemonPid)/status", encoding: .utf8)
+    #expect(status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t00000000000804fb"), "\(status)")
+    let said = try machine.launch(["/bin/sh", "-c", "touch made && id -u"], as: machine.alice)
+    #expect(text(said["output"]) == "5001\n", "\(said)")
+    let root = try machine.launch(
+      ["/bin/sh", "-c", "touch made && chown 5001 made && chmod 4755 made && stat -c '%u %a' made"],
+      as: machine.root)
+    #expect(text(root["output"]) == "5001 4755\n", "\(root)")
+    let gone = try machine.run(
+      machine.python(["launch", "--policy", "open", "--vanish", "--", "/bin/true"]), as: machine.alice)
+    #expect(gone.succeeded)
+    #expect(
+      try eventually(within: .seconds(2)) {
+        try machine.run(["/bin/ls", "/run/agentsh/handoff"], as: machine.root).output.isEmpty
+      })
+  }
+
   @Test func `the spool is root's, and its owner cannot reach it`() throws {
     let machine = try Machine()
     try machine.startDaemon()

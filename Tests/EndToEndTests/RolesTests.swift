@@ -104,6 +104,28 @@ import Testing
     #expect(own.status == 403 && code(own.body) == "forbidden", "\(own)")
   }
 
+  @Test func `a command is looked at with the caller's rights`() throws {
+    let rules = """
+      version: 1
+      name: basic
+      command_rules:
+        - {name: no-id, commands: [/usr/bin/id], decision: deny}
+        - {name: rest, commands: ['*'], decision: allow}
+      """
+    let machine = try Machine(policies: ["basic": rules])
+    try machine.startDaemon()
+    let closed = machine.directory + "/closed"
+    mkdir(closed, 0o700)
+    symlink("/usr/bin/id", closed + "/link")
+    let body = "{\"agent_command\":\"\(closed)/link\",\"agent_args\":[]}"
+    // Where root's link leads to is not alice's to find out; to root it is denied by what it leads to.
+    for (user, status) in [(machine.root, 403), (machine.alice, 200)] {
+      #expect(try create(machine, as: user, ",\"id\":\"s\",\"policy\":\"basic\"").status == 201)
+      let answer = try machine.api("POST", "/api/v1/sessions/s/wrap-init", body, as: user)
+      #expect(answer.status == status, "\(user.name): \(answer)")
+    }
+  }
+
   @Test func `policies that a user could change are not used, and the daemon does not start with them`()
     throws
   {

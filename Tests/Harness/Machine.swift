@@ -111,11 +111,15 @@ package final class Machine {
 
   // MARK: - The daemon
 
-  /// `without`: a capability (as `chown`) that the daemon is not to have.
-  package func startDaemon(without capability: String? = nil) throws {
+  /// `without`: a capability (as `chown`) that the daemon is not to have. `only`: those that it is to have, and no way to
+  /// more.
+  package func startDaemon(without capability: String? = nil, only: [String]? = nil) throws {
     let fewer =
       capability.map {
         ["/usr/bin/setpriv", "--bounding-set", "-" + $0, "--inh-caps", "-" + $0]
+      } ?? only.map {
+        let list = (["-all"] + $0.map { "+" + $0 }).joined(separator: ",")
+        return ["/usr/bin/setpriv", "--no-new-privs", "--bounding-set", list, "--inh-caps", "-all"]
       } ?? []
     let program = try Programs.directory.get() + "/agentshd"
     let running = try start(fewer + [program, "--system", "--config", directory + "/config.yaml"], as: root)
