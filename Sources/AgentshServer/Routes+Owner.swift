@@ -16,14 +16,17 @@ extension Routes {
   /// The caller's session of the id in the path; for an administrator whoever's, with `?owner=UID` where several users
   /// have one of this name.
   func session(_ request: Request, _ context: PeerContext) async throws -> LiveSession {
-    let caller = try context.sender
-    let id = try id(context)
-    let owner = try owner(request)
+    try await session(try id(context), owner: try owner(request), for: try context.sender)
+  }
+
+  func session(
+    _ id: String, owner: UInt32?, for caller: Caller
+  ) async throws(SessionError) -> LiveSession {
     if owner == nil || owner == caller.uid {
       if let own = services.registry.session(id, owner: caller.uid) { return own }
-      if owner != nil { throw SessionError.notFound }
+      if owner != nil { throw .notFound }
     }
-    guard try await administers(caller) else { throw SessionError.notFound }
+    guard try await administers(caller) else { throw .notFound }
     let found = services.registry.sessions(named: id).filter { owner == nil || $0.details.ownerUID == owner }
     guard found.count < 2 else {
       let owners = found.map { String($0.details.ownerUID) }.joined(separator: ", ")
@@ -31,7 +34,7 @@ extension Routes {
         .conflict, .exists, "several users have a session \"\(id)\"",
         hint: "say whose with ?owner=UID: \(owners)")
     }
-    guard let session = found.first else { throw SessionError.notFound }
+    guard let session = found.first else { throw .notFound }
     return session
   }
 
