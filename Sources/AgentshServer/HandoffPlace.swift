@@ -36,7 +36,7 @@ package struct HandoffPlace: ~Copyable, Sendable {
   /// `meanwhile`: called between making and checking, for tests. `mkdirat(2)`, `bind(2)`, `fchownat(2)`, `fstat(2)`
   package init(
     below parentPath: String, owner: (uid: UInt32, gid: UInt32)?, kinds: [HandoffKind],
-    name: String = hex(randomBytes(16)), mayGive: Bool = true, meanwhile: (String) -> Void = { _ in }
+    name: String = hex(randomBytes(12)), mayGive: Bool = true, meanwhile: (String) -> Void = { _ in }
   ) throws(SystemCallError) {
     let parent = try Self.openParent(parentPath)
     let path = parentPath + "/" + name

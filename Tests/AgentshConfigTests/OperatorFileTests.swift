@@ -18,7 +18,7 @@ import Testing
     defer { try? FileManager.default.removeItem(atPath: path) }
     #expect(OperatorFile.objection(to: path + "/policies/a.yaml") == nil)
     #expect(OperatorFile.objection(to: path + "/policies/missing.yaml") == nil)
-    // Group root may write; /tmp is sticky, so that nobody can take the name away.
+    // Root's group may write.
     chmod(path + "/policies/a.yaml", 0o664)
     #expect(OperatorFile.objection(to: path + "/policies/a.yaml") == nil)
   }

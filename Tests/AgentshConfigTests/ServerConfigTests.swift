@@ -81,7 +81,7 @@ import Testing
     ("policies: {allowed: [ci]}", "1:12: the default policy \"agent-default\" is not among the allowed ones"),
     ("policies: {user_files: combine}", "1:24: user_files: combine is not built yet (refuse, or allow)"),
     ("policies: {user_files: maybe}", "1:24: user_files cannot be \"maybe\" (one of: refuse, allow)"),
-    ("policies: {users: {alice: [../x]}}", "1:27: \"../x\" is no policy name"),
+    ("policies: {users: {alice: [../x]}}", "1:28: \"../x\" is no policy name"),
     ("limits: {launches: 0}", "1:20: launches must be between 1 and 10000, not 0"),
     (
       "limits: {launchs: 1}",

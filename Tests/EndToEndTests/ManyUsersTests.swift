@@ -47,12 +47,15 @@ import Testing
     let said = try machine.launch(
       ["/bin/echo", "served"], as: machine.alice,
       options: ["--before", "silent," + wrong, "--form", "current"])
-    #expect(said["before"] as? [Int?] == [nil, nil, 0, 0, 0, 0, 0, 0], "\(said)")
+    let before = (said["before"] as? [Any])?.map { $0 as? Int }
+    #expect(before == [nil, nil, 0, 0, 0, 0, 0, 0], "\(said)")
     #expect(text(said["output"]) == "served\n", "\(said)")
     let session = text(said["session"])
     let events = try machine.api(
       "GET", "/api/v1/sessions/\(session)/history?type=handoff_refused", as: machine.alice)
-    let causes = (events.body as? [[String: Any]] ?? []).map { text($0["cause"]) }
+    let causes = (events.body as? [[String: Any]] ?? []).map {
+      text(($0["fields"] as? [String: Any])?["cause"])
+    }
     #expect(causes.count == 6, "\(causes)")
     #expect(causes.contains { $0.contains("ptrace mode is not built") }, "\(causes)")
   }
@@ -130,7 +133,7 @@ import Testing
     _ = try eventually {
       let path = "/api/v1/sessions/work-\(user.name)/history?type=supervisor_ready"
       let events = try machine.api("GET", path, as: user).body as? [[String: Any]]
-      pid = events?.first?["supervisor_pid"] as? Int
+      pid = (events?.first?["fields"] as? [String: Any])?["supervisor_pid"] as? Int
       return pid != nil && FileManager.default.fileExists(atPath: user.home + "/made")
     }
     return pid

@@ -24,6 +24,8 @@ package final class Machine {
   /// Files of the operator's, by name below `policies`.
   package init(policies: [String: String] = [:], config: String = "") throws {
     guard getuid() == 0 else { throw HarnessError("this test needs root: run Scripts/test as root") }
+    // A daemon that a test ran in this process may have left its own.
+    umask(0o022)
     directory = try Programs.temporaryDirectory("machine")
     scratch = directory + "/scratch"
     client = directory + "/wrap_client.py"
@@ -124,7 +126,12 @@ package final class Machine {
     let program = try Programs.directory.get() + "/agentshd"
     let running = try start(fewer + [program, "--system", "--config", directory + "/config.yaml"], as: root)
     daemon = running
-    guard eventually(within: .seconds(10), { self.health == 200 }) else {
+    var answers = false
+    _ = eventually(within: .seconds(10)) {
+      answers = health == 200
+      return answers || running.hasEnded
+    }
+    guard answers else {
       throw HarnessError("the daemon does not answer: \(running.finish(timeout: .zero))")
     }
   }
