@@ -15,6 +15,11 @@ import LinuxSystem
 ///       directory: /etc/agentsh/policies
 ///       default: agent-default
 ///       allowed: [agent-default, ci]   # empty: all in the directory, and for a user's own daemon any file
+///       users: {alice: [open]}     # beyond `allowed`
+///       groups: {devs: [open]}
+///       user_files: refuse         # or allow: a user's file in place of the operator's policy
+///     roles: {admin_groups: [agentsh-admin]}
+///     limits: {sessions: 256, launches: 64, connections: 256, events_per_second: 20000, spool_mb: 4096}   # per user
 ///     variables: {REGISTRY: registry.example.org}
 package struct ServerConfig: Sendable, Equatable {
   package var idleTimeout: Duration = .seconds(600)
@@ -28,6 +33,12 @@ package struct ServerConfig: Sendable, Equatable {
   package var policyDirectory: String?
   package var defaultPolicy = "agent-default"
   package var allowedPolicies: [String] = []
+  package var policyGrants = PolicyGrants()
+  /// nil: refused by the machine's daemon, allowed by a user's own.
+  package var userFiles: UserFiles?
+  /// Whose members see and end everybody's sessions, as uid 0 does. The machine's daemon only.
+  package var adminGroups = ["agentsh-admin"]
+  package var limits = UserLimits()
   /// For `${NAME}` in policies.
   package var variables: [String: String] = [:]
 
@@ -70,7 +81,9 @@ package struct ServerConfig: Sendable, Equatable {
   }
 
   private mutating func read(_ root: YAMLNode, _ problems: inout Problems) {
-    let keys = ["idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables"]
+    let keys = [
+      "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles", "limits",
+    ]
     guard let fields = Fields(root, "the configuration", keys: keys, &problems) else { return }
     if let node = fields["idle_timeout"], let time = node.duration("idle_timeout", &problems) {
       idleTimeout = time
@@ -86,6 +99,8 @@ package struct ServerConfig: Sendable, Equatable {
     }
     if let node = fields["policies"] { readPolicies(node, &problems) }
     if let node = fields["variables"] { readVariables(node, &problems) }
+    if let node = fields["roles"] { readRoles(node, &problems) }
+    if let node = fields["limits"] { readLimits(node, &problems) }
   }
 
   private mutating func readAudit(_ node: YAMLNode, _ problems: inout Problems) {
@@ -113,9 +128,9 @@ package struct ServerConfig: Sendable, Equatable {
   }
 
   private mutating func readPolicies(_ node: YAMLNode, _ problems: inout Problems) {
-    guard let fields = Fields(node, "policies", keys: ["directory", "default", "allowed"], &problems) else {
-      return
-    }
+    let keys = ["directory", "default", "allowed", "users", "groups", "user_files"]
+    guard let fields = Fields(node, "policies", keys: keys, &problems) else { return }
+    readGrants(fields, &problems)
     policyDirectory = path(fields, "directory", &problems)
     if let node = fields["default"], let name = policyName(node, "default", &problems) {
       defaultPolicy = name

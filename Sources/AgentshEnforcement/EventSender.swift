@@ -22,17 +22,21 @@ package final class EventSender: Sendable {
   private let changed = FutexWord()
   private let recorder: Recorder
   private let welcome: Welcome
+  /// A spool that was opened for us; taken by the sender's thread.
+  private let givenSpool: Int32?
   /// Called once when the spool is full and the configuration says `kill`.
   private let onOverflow: @Sendable () -> Void
 
   package init(
-    channel: Channel, recorder: Recorder, welcome: Welcome, onOverflow: @escaping @Sendable () -> Void
+    channel: Channel, recorder: Recorder, welcome: Welcome, spool: Int32? = nil,
+    onOverflow: @escaping @Sendable () -> Void
   ) {
     var initial = State()
     initial.channel = channel
     state = Mutex(initial)
     self.recorder = recorder
     self.welcome = welcome
+    givenSpool = spool
     self.onOverflow = onOverflow
   }
 
@@ -165,7 +169,7 @@ package final class EventSender: Sendable {
     for frame in waiting {
       while true {
         do throws(SystemCallError) {
-          if spool == nil { spool = try Spool(path: welcome.spoolPath, limit: welcome.spoolLimit) }
+          if spool == nil { spool = try makeSpool() }
           try spool?.append(frame)
           break
         } catch {
@@ -183,6 +187,11 @@ package final class EventSender: Sendable {
         }
       }
     }
+  }
+
+  private func makeSpool() throws(SystemCallError) -> Spool {
+    guard let givenSpool else { return try Spool(path: welcome.spoolPath, limit: welcome.spoolLimit) }
+    return Spool(owning: FileDescriptor(owning: givenSpool), limit: welcome.spoolLimit)
   }
 
   /// A daemon is there again: the spool first.

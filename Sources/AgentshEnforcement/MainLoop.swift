@@ -52,7 +52,8 @@ struct MainLoop: ~Copyable {
   /// After the end: until the daemon has everything, or nobody is there to take it. True when it has.
   mutating func drain(milliseconds: UInt64) -> Bool {
     supervisor.sender.close()
-    let end = monotonicClock() + milliseconds * 1_000_000
+    // From the last sign of life on: a daemon that is slow is waited for, one that is stuck is not.
+    var end = monotonicClock() + milliseconds * 1_000_000
     while monotonicClock() < end {
       switch supervisor.sender.progress {
       case .stored: return true
@@ -65,7 +66,10 @@ struct MainLoop: ~Copyable {
       }
       var entry = pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0)
       // SAFETY: one entry, alive across the call.
-      if unsafe poll(&entry, 1, 5) > 0 { takeFrame(channel) }
+      if unsafe poll(&entry, 1, 5) > 0 {
+        takeFrame(channel)
+        end = monotonicClock() + milliseconds * 1_000_000
+      }
     }
     return false
   }

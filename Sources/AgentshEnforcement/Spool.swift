@@ -17,6 +17,12 @@ package struct Spool: ~Copyable {
     self.limit = limit
   }
 
+  /// A file that a daemon made and opened for us (O_APPEND); empty.
+  package init(owning file: consuming FileDescriptor, limit: UInt64) {
+    self.file = file
+    self.limit = limit
+  }
+
   package var isEmpty: Bool { size == 0 }
 
   /// Appends a whole frame. Throws EDQUOT at the limit, ENOSPC when the disk is full; nothing is half-written then.

@@ -69,7 +69,9 @@ package final class Supervisor: Sendable {
       policy: policy, frame: frame, recorder: recorder, processes: processes, helpers: helpers)
     let target = arguments.target
     let recorder = self.recorder
-    sender = EventSender(channel: channel, recorder: recorder, welcome: welcome) {
+    sender = EventSender(
+      channel: channel, recorder: recorder, welcome: welcome, spool: arguments.spool
+    ) {
       recorder.lifecycle("the event spool is full: the session ends (on_overflow: kill)")
       sendSignal(toPid: target, SIGKILL)
       Tree(roots: [currentProcess(), target], own: currentProcess()).signal(SIGKILL)

@@ -68,8 +68,12 @@ package enum AgentshDaemon {
     let services = routes.services
     let path = services.locations.socket
     let mode: UInt32 = services.locations.isSystem ? 0o666 : 0o600
+    let counts = ConnectionCounts(limit: services.config.limits.connections)
     return Application(
-      router: routes.router(), server: .http1(configuration: .init(idleTimeout: .seconds(120))),
+      router: routes.router(),
+      server: .http1(
+        configuration: .init(
+          additionalChannelHandlers: [ConnectionLimit(counts)], idleTimeout: .seconds(120))),
       configuration: .init(address: .unixDomainSocket(path: path), serverName: "agentsh"),
       onServerRunning: { _ in
         // Bound 0700 under our umask.
@@ -82,7 +86,7 @@ package enum AgentshDaemon {
   private static func close(_ services: Services) async {
     let isStored = try? await onThread("close") { .success(services.events.close(milliseconds: 5000)) }
     if isStored != true { services.logger.error("some events of the daemon could not be stored") }
-    HandoffSocket.removeAll(below: services.locations.handoffDirectory)
+    HandoffPlace.removeAll(below: services.locations.handoffDirectory)
     DaemonSetup.removeStale(services.locations.socket)
     DaemonSetup.removeStale(services.locations.supervisorSocket)
     services.logger.info("ended")

@@ -11,6 +11,8 @@ import Synchronization
 struct Services: Sendable {
   let locations: Locations
   let config: ServerConfig
+  /// The one that was read, or would have been.
+  let configFile: String
   let programs: Programs
   let store: EventStore
   let events: EventQueue

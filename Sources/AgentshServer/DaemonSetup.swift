@@ -24,8 +24,9 @@ struct DaemonSetup {
     let config = try Self.asFailure { () throws(LoadFailure) in
       try ServerConfig(file: options.config ?? locations.configFile, optional: options.config == nil)
     }
+    if locations.isSystem { try Self.checkOperatorFiles(options, locations, config) }
     try Self.makeDirectories(locations)
-    HandoffSocket.removeAll(below: locations.handoffDirectory)
+    HandoffPlace.removeAll(below: locations.handoffDirectory)
     services = try Self.services(options, locations, config, home, logger)
     director = LaunchDirector(services)
     director.restore()
@@ -54,6 +55,19 @@ struct DaemonSetup {
       try PrivateDirectory.open(Locations.system.runtimeDirectory, ownedBy: 0, mode: 0o755).release()
     }
     return .system
+  }
+
+  /// A daemon for all users does not start under a configuration or policies that one of them could change.
+  private static func checkOperatorFiles(
+    _ options: DaemonOptions, _ locations: Locations, _ config: ServerConfig
+  ) throws(DaemonFailure) {
+    let directories = config.policyDirectory.map { [$0] } ?? locations.policyDirectories
+    for path in [options.config ?? locations.configFile] + directories {
+      if let objection = OperatorFile.objection(to: path) { throw DaemonFailure(objection) }
+      for name in directoryNames(path) {
+        if let objection = OperatorFile.objection(to: path + "/" + name) { throw DaemonFailure(objection) }
+      }
+    }
   }
 
   private static func makeDirectories(_ locations: Locations) throws(DaemonFailure) {
@@ -86,8 +100,10 @@ struct DaemonSetup {
       }
     }
     return Services(
-      locations: locations, config: config, programs: programs, store: store, events: queue,
-      lifecycle: LifecycleEvents(clock: wallClock), registry: SessionRegistry(),
+      locations: locations, config: config, configFile: options.config ?? locations.configFile,
+      programs: programs, store: store, events: queue,
+      lifecycle: LifecycleEvents(clock: wallClock),
+      registry: SessionRegistry(perOwnerLimit: config.limits.sessions),
       records: LaunchRecords(directory: locations.stateDirectory + "/launches"), feed: feed, logger: logger,
       onDemand: options.mode == .onDemand, home: home, startedAt: wallClock())
   }

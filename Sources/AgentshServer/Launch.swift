@@ -15,6 +15,8 @@ final class Launch: Sendable {
     var supervisor: SharedDescriptor?
     var target: SharedDescriptor?
     var channel: SharedDescriptor?
+    /// The hand-off socket, until the listener has come.
+    var handoff: SharedDescriptor?
     /// Counts connections: a thread that served an older one leaves the launch to the newer.
     var generation = 0
     var isSpawned = false
@@ -46,12 +48,20 @@ final class Launch: Sendable {
   var generation: Int { state.withLock { $0.generation } }
   var isReleased: Bool { state.withLock { $0.isReleased } }
 
-  /// The launch is over. True the first time.
+  func setHandoff(_ listener: SharedDescriptor) { state.withLock { $0.handoff = listener } }
+
+  /// The launch is over. True the first time. Who waits at its hand-off socket is woken.
   func release() -> Bool {
-    state.withLock { state in
-      defer { state.isReleased = true }
-      return !state.isReleased
+    let (isFirst, handoff) = state.withLock { state in
+      defer {
+        state.isReleased = true
+        state.handoff = nil
+      }
+      return (!state.isReleased, state.handoff)
     }
+    // SHUT_RDWR
+    if let handoff { rawCall(Int(SYS_shutdown), Int(handoff.number), 2) }
+    return isFirst
   }
 
   /// A new connection. An older one is shut, so that its thread comes back from reading. Returns the generation.

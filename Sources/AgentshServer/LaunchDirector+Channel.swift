@@ -81,6 +81,7 @@ extension LaunchDirector {
     guard batch.first > 0, !overflow, last <= UInt64(Int64.max) else {
       throw ChannelEnd("bad frame: event numbers")
     }
+    throttle(batch.records.count, launch)
     let records = auditRecords(batch, launch)
     var isFirstTry = true
     while true {
@@ -178,6 +179,16 @@ extension LaunchDirector {
 }
 
 extension LaunchDirector {
+  /// Where nothing waits in it: the file was made for a time without a daemon.
+  func removeEmptySpool(_ launch: Launch) {
+    var status = stat()
+    let path = PathText(launch.welcome.spoolPath)
+    guard statAt(AT_FDCWD, path, &status, flags: AT_SYMLINK_NOFOLLOW) == 0,
+      FileType(mode: status.st_mode) == .regular, status.st_size == 0
+    else { return }
+    _ = unlinkAt(AT_FDCWD, path, flags: 0)
+  }
+
   /// The batch of the frame at `at`, which moves behind it; nil, and `at` as it was, when there is none.
   private func batch(in bytes: [UInt8], at: inout Int) -> EventBatch? {
     let start = at + FrameHeader.size

@@ -13,39 +13,34 @@ struct Announcement: Sendable {
 }
 
 extension LaunchDirector {
-  /// Each connection's time, from accept to its one message.
-  static let messageSeconds: UInt64 = 5
-  /// Connections that may wait at a time; more are closed at once.
-  static let waitingLimit = 16
-
   /// Prepares a launch and waits for its listener on a thread, as long as the caller lives. Blocks shortly.
   /// `caller`: who sent wrap-init; the session may be somebody else's only for uid 0.
   func announce(
-    _ session: LiveSession, caller: Caller, pidfd: SharedDescriptor, supervise: Bool,
-    quota: Int = announcedLimit
+    _ session: LiveSession, caller: Caller, pidfd: SharedDescriptor, supervise: Bool
   ) throws(SessionError) -> Announcement {
-    let waiting = all.filter {
-      $0.session.details.ownerUID == session.details.ownerUID && $0.supervisor == nil
-    }
-    guard waiting.count < quota else {
-      throw .limit("\(waiting.count) programs of yours are being started already")
+    let limit = services.config.limits.launches
+    let count = all.count { $0.session.details.ownerUID == session.details.ownerUID }
+    guard count < limit else {
+      throw .tooMany("\(count) programs of yours run or are being started", limit: "launches")
     }
     let launch = Launch(id: .random(), session: session, welcome: welcome(session))
     let token = randomBytes(HandoffMessage.tokenSize)
     let path: String
     do throws(SystemCallError) {
-      let socket = try HandoffSocket(
-        below: services.locations.handoffDirectory, owner: (caller.uid, caller.gid))
-      path = socket.path
+      let place = try HandoffPlace(
+        below: services.locations.handoffDirectory, owner: (caller.uid, caller.gid), kinds: [.notify])
+      path = place.socketPath(.notify)
       _ = session.apply(.announced, to: launch.id)
-      guard session.launches[launch.id] != nil else {
-        socket.remove()
+      guard session.launches[launch.id] != nil, let listener = place.listener(.notify) else {
+        place.remove()
         throw SystemCallError("session", ECANCELED)
       }
+      launch.setHandoff(listener)
       add(launch)
       try startHandoff(
         HandoffThread(
-          launch: launch, socket: socket, pidfd: pidfd, caller: caller, token: token, supervise: supervise))
+          launch: launch, place: place, listener: listener, pidfd: pidfd, caller: caller, token: token,
+          supervise: supervise))
     } catch {
       perform(session.apply(.abandoned, to: launch.id), launch)
       if error.call == "session" { throw .notFound }
@@ -71,14 +66,8 @@ extension LaunchDirector {
       sessionID: details.id, workspace: details.workspace.path, ownerUID: details.ownerUID,
       policy: details.rules,
       reattachKey: randomBytes(reattachKeySize), supervisorSocket: services.locations.supervisorSocket,
-      spoolPath: spoolPath(owner: details.ownerUID), spoolLimit: config.spoolLimitBytes,
+      spoolPath: services.locations.spoolDirectory + "/" + hex(randomBytes(8)) + ".spool",
+      spoolLimit: min(config.spoolLimitBytes, config.limits.spoolBytesPerLaunch),
       overflow: config.overflow == .kill ? .kill : .block)
-  }
-
-  /// The owner's supervisor must reach it: our own directory when that is us, else one of the owner's.
-  private func spoolPath(owner: UInt32) -> String {
-    let name = hex(randomBytes(8)) + ".spool"
-    if owner == currentUser() { return services.locations.spoolDirectory + "/" + name }
-    return services.locations.runtimeDirectory + "/spool/\(owner)/" + name
   }
 }

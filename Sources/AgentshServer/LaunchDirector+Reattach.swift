@@ -9,7 +9,7 @@ import Synchronization
 extension LaunchDirector {
   /// For the first frame of a supervisor that comes back.
   static let helloSeconds: UInt64 = 5
-  /// Connections to `supervisor.sock` that have not proved themselves.
+  /// Connections of one user to `supervisor.sock` that have not proved themselves.
   static let strangersLimit = 64
 
   // MARK: sessions of an earlier daemon
@@ -19,13 +19,17 @@ extension LaunchDirector {
     let (records, problems) = services.records.load()
     for problem in problems { services.logger.error("a launch record cannot be used: \(problem)") }
     let boot = ProcessFacts.bootID
-    for (session, records) in Dictionary(grouping: records, by: \.welcome.sessionID) {
-      restore(session, records.sorted { $0.createdAt < $1.createdAt }, boot)
+    // Two users may have sessions of one name.
+    for records in Dictionary(grouping: records, by: { "\($0.welcome.ownerUID) \($0.welcome.sessionID)" })
+      .values
+    {
+      restore(records.sorted { $0.createdAt < $1.createdAt }, boot)
     }
   }
 
-  private func restore(_ id: String, _ records: [LaunchRecord], _ boot: String) {
+  private func restore(_ records: [LaunchRecord], _ boot: String) {
     guard let first = records.first else { return }
+    let id = first.welcome.sessionID
     let launches = records.map { ($0.id, (supervisor: $0.supervisorPid, target: $0.targetPid)) }
     let session = LiveSession(
       first.details, state: SessionState(detached: Dictionary(launches, uniquingKeysWith: { a, _ in a })))
@@ -69,19 +73,22 @@ extension LaunchDirector {
         continue
       }
       let socket = SharedDescriptor(accepted)
-      guard strangers.enter() else { continue }
+      // Who has no launch here has nothing to come back to, and takes no thread.
+      guard let peer = try? ServerSocket.peer(of: socket.number),
+        all.contains(where: { $0.session.details.ownerUID == peer.uid }), strangers.enter(peer.uid)
+      else { continue }
       do throws(SystemCallError) {
-        try NamedThread.start("channel") { self.welcomeBack(socket, strangers) }
+        try NamedThread.start("channel") { self.welcomeBack(socket, peer, strangers) }
       } catch {
-        strangers.leave()
+        strangers.leave(peer.uid)
         services.logger.error("a supervisor cannot be served: \(error)")
       }
     }
   }
 
-  private func welcomeBack(_ socket: SharedDescriptor, _ strangers: Strangers) {
-    let found = identify(socket)
-    strangers.leave()
+  private func welcomeBack(_ socket: SharedDescriptor, _ peer: Caller, _ strangers: Strangers) {
+    let found = identify(socket, peer)
+    strangers.leave(peer.uid)
     guard let launch = found else { return }
     do throws(SystemCallError) {
       try ServerSocket.makeBlocking(socket.number, sendSeconds: Self.sendSeconds)
@@ -97,8 +104,7 @@ extension LaunchDirector {
   }
 
   /// Who says hello: the launch whose key, pid, uid and start time it has. Everything else is closed without an answer.
-  private func identify(_ socket: SharedDescriptor) -> Launch? {
-    guard let peer = try? ServerSocket.peer(of: socket.number) else { return nil }
+  private func identify(_ socket: SharedDescriptor, _ peer: Caller) -> Launch? {
     var reader = FrameReader(socket)
     let deadline = monotonicClock() + Self.helloSeconds * 1_000_000_000
     guard let (kind, payload) = try? reader.next(deadline: deadline), kind == .hello else { return nil }
@@ -118,17 +124,22 @@ extension LaunchDirector {
   }
 }
 
-/// Counts who has not proved itself.
+/// Counts who has not proved itself, for each user: nobody uses up another's turn.
 private final class Strangers: Sendable {
-  private let count = Mutex(0)
-  func enter() -> Bool {
-    count.withLock { count in
-      guard count < LaunchDirector.strangersLimit else { return false }
-      count += 1
+  private let counts = Mutex<[UInt32: Int]>([:])
+  func enter(_ uid: UInt32) -> Bool {
+    counts.withLock { counts in
+      guard counts[uid, default: 0] < LaunchDirector.strangersLimit else { return false }
+      counts[uid, default: 0] += 1
       return true
     }
   }
-  func leave() { count.withLock { $0 -= 1 } }
+  func leave(_ uid: UInt32) {
+    counts.withLock { counts in
+      let left = counts[uid, default: 0] - 1
+      counts[uid] = left > 0 ? left : nil
+    }
+  }
 }
 
 extension Launch {

@@ -8,17 +8,21 @@ import Synchronization
 
 extension LaunchDirector {
   /// Takes over what was handed in, proves it, and serves the launch until its end.
-  func take(_ handed: Handed, _ launch: Launch, _ caller: Caller) {
+  func take(_ handed: Handed, _ launch: Launch) {
     let answer = OneAnswer(handed.socket)
     do throws(Refusal) {
-      let target = try target(handed.message, handed.peer)
-      if case .supervise = handed.message {
+      guard case .notify(let message) = handed.frame, let listener = handed.listener else {
+        throw Refusal("not a hand-off message")
+      }
+      let target = try target(message, handed.peer)
+      if case .supervise = message {
+        listener.close()
         try becomeChannel(handed, launch, target, answer)
       } else {
-        try startSupervisor(handed, launch, target, answer)
+        try startSupervisor(listener, launch, target, answer)
       }
     } catch {
-      handed.listener.close()
+      handed.listener?.close()
       services.logger.warning("session \(launch.session.details.id): launch refused: \(error.cause)")
       if let supervisor = launch.supervisor, launch.isSpawned { sendSignal(supervisor.number, SIGKILL) }
       perform(launch.session.apply(.failed(reason: error.cause), to: launch.id), launch)
@@ -26,16 +30,15 @@ extension LaunchDirector {
     answer.give(HandoffMessage.rejected)
   }
 
-  private typealias Target = (pid: Int32, pidfd: SharedDescriptor)
+  private typealias Target = (facts: ProcessFacts, pidfd: SharedDescriptor)
 
   /// The client becomes the supervisor: it has its own listener, and this connection is its channel.
   private func becomeChannel(
     _ handed: Handed, _ launch: Launch, _ target: Target, _ answer: OneAnswer
   ) throws(Refusal) {
-    handed.listener.close()
     launch.setProcesses(supervisor: try peerProcess(handed), target: target.pidfd, spawned: false)
-    try save(launch, supervisor: handed.peer.pid, target: target.pid)
-    try begin(launch, supervisor: handed.peer.pid, target: target.pid)
+    try save(launch, supervisor: handed.peer.pid, target: target.facts.pid)
+    try begin(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     do throws(SystemCallError) {
       try ServerSocket.makeBlocking(handed.socket.number, sendSeconds: Self.sendSeconds)
     } catch { throw Refusal("the client cannot be answered: \(error)") }
@@ -45,13 +48,13 @@ extension LaunchDirector {
 
   /// For a client that does not become the supervisor, one is started; the client is answered when it is ready.
   private func startSupervisor(
-    _ handed: Handed, _ launch: Launch, _ target: Target, _ answer: OneAnswer
+    _ listener: ReceivedListener, _ launch: Launch, _ target: Target, _ answer: OneAnswer
   ) throws(Refusal) {
-    let spawned = try spawn(launch, handed.listener, target: target)
-    handed.listener.close()
+    let spawned = try spawn(launch, listener, target)
+    listener.close()
     launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
-    try save(launch, supervisor: spawned.pid, target: target.pid)
-    try begin(launch, supervisor: spawned.pid, target: target.pid)
+    try save(launch, supervisor: spawned.pid, target: target.facts.pid)
+    try begin(launch, supervisor: spawned.pid, target: target.facts.pid)
     serve(launch, spawned.channel, onReady: { answer.give(HandoffMessage.accepted) })
   }
 
@@ -81,9 +84,7 @@ extension LaunchDirector {
   }
 
   /// The launcher: a process of the caller's uid and a child of the peer, held by a pidfd before it is looked at.
-  private func target(
-    _ message: HandoffMessage, _ peer: Caller
-  ) throws(Refusal) -> (pid: Int32, pidfd: SharedDescriptor) {
+  private func target(_ message: HandoffMessage, _ peer: Caller) throws(Refusal) -> Target {
     guard peer.pid > 0 else { throw Refusal("the client is in another pid namespace") }
     let pid: Int32
     switch message {
@@ -96,9 +97,13 @@ extension LaunchDirector {
     guard let facts = ProcessFacts(pid: pid), !pidfd.processHasEnded else {
       throw Refusal("process \(pid) has ended")
     }
-    guard facts.uid == peer.uid else { throw Refusal("process \(pid) is not of uid \(peer.uid)") }
+    // Real, effective, saved and of files: none may be another's, as with a setuid program.
+    guard facts.users.allSatisfy({ $0 == peer.uid }) else {
+      throw Refusal("process \(pid) is not of uid \(peer.uid)")
+    }
+    guard Set(facts.groups).count == 1 else { throw Refusal("process \(pid) runs with a group not its own") }
     guard facts.parent == peer.pid else { throw Refusal("process \(pid) is not a child of pid \(peer.pid)") }
-    return (pid, pidfd)
+    return (facts, pidfd)
   }
 
   /// The old form names no pid: the launcher is the one child that is under a filter of its own.
@@ -116,12 +121,12 @@ extension LaunchDirector {
   }
 
   private func spawn(
-    _ launch: Launch, _ listener: ReceivedListener, target: (pid: Int32, pidfd: SharedDescriptor)
+    _ launch: Launch, _ listener: ReceivedListener, _ target: Target
   ) throws(Refusal) -> SpawnedSupervisor {
     do throws(SpawnFailure) {
       return try SpawnedSupervisor(
-        program: services.programs.supervisor, owner: launch.session.details.ownerUID, listener: listener,
-        target: target, spoolDirectory: services.locations.runtimeDirectory + "/spool")
+        program: services.programs.supervisor, listener: listener, target: target.facts,
+        targetPidfd: target.pidfd, spoolPath: launch.welcome.spoolPath)
     } catch { throw Refusal("the supervisor cannot be started: \(error)") }
   }
 }

@@ -1,4 +1,5 @@
 import AgentshAPI
+import AgentshConfig
 import AgentshSession
 import AgentshWire
 import CLinux
@@ -9,17 +10,19 @@ import Synchronization
 /// Carries out what sessions ask for: announces launches, takes listeners, serves supervisors' channels, and ends what
 /// nobody watches any more. Each launch has one thread; nothing here runs in a task.
 final class LaunchDirector: Sendable {
-  /// Launches of one user that were announced and not handed over yet.
-  static let announcedLimit = 64
   /// From welcome to ready.
   static let readySeconds: UInt64 = 30
   /// For one write to a supervisor.
   static let sendSeconds = 5
 
   let services: Services
+  let eventRate: EventRate
   private let launches = Mutex<[LaunchID: Launch]>([:])
 
-  init(_ services: Services) { self.services = services }
+  init(_ services: Services) {
+    self.services = services
+    eventRate = EventRate(perSecond: services.config.limits.eventsPerSecond)
+  }
 
   var all: [Launch] { launches.withLock { Array($0.values) } }
   func launch(_ id: LaunchID) -> Launch? { launches.withLock { $0[id] } }
@@ -63,6 +66,7 @@ final class LaunchDirector: Sendable {
   private func release(_ launch: Launch) {
     guard launch.release() else { return }
     services.records.remove(launch.id)
+    removeEmptySpool(launch)
     launches.withLock { _ = $0.removeValue(forKey: launch.id) }
   }
 

@@ -10,6 +10,8 @@ struct PeerContext: RequestContext {
   let channel: any Channel
   /// Set by `PeerMiddleware` before any route runs; a request without it is refused.
   var caller: Caller?
+  /// A pidfd of the caller's process.
+  var process: SharedDescriptor?
 
   /// Bodies are collected by hand; this holds for what Hummingbird decodes itself.
   var maxUploadSize: Int { Self.bodyLimit }
@@ -20,17 +22,15 @@ struct PeerContext: RequestContext {
     channel = source.channel
   }
 
-  /// Who the kernel says is on the other side. SO_PEERCRED, `unix(7)`
-  func readCaller() async throws(SessionError) -> Caller {
+  /// Who the kernel says is on the other side, and that process, held: nil when it is gone. SO_PEERCRED, SO_PEERPIDFD,
+  /// `unix(7)`
+  func readCaller() async throws(SessionError) -> (Caller, SharedDescriptor?) {
     try await withSocket("who calls cannot be read") { number throws(SystemCallError) in
-      try ServerSocket.peer(of: number)
-    }
-  }
-
-  /// A pidfd of the caller's process.
-  func callerPidfd(_ caller: Caller) async throws(SessionError) -> SharedDescriptor {
-    try await withSocket("your process cannot be held") { number throws(SystemCallError) in
-      SharedDescriptor(try ServerSocket.peerPidfd(of: number, pid: caller.pid))
+      let caller = try ServerSocket.peer(of: number)
+      guard caller.pid > 0, let pidfd = try? ServerSocket.peerPidfd(of: number, pid: caller.pid) else {
+        return (caller, nil)
+      }
+      return (caller, SharedDescriptor(pidfd))
     }
   }
 
@@ -48,6 +48,14 @@ struct PeerContext: RequestContext {
       if let result { return result }
     } catch { throw .failed("\(what): \(error)") }
     throw .failed("\(what): the connection is no socket")
+  }
+
+  /// The caller's process, in a route.
+  var senderProcess: SharedDescriptor {
+    get throws(SessionError) {
+      guard let process else { throw .failed("the caller's process is not known") }
+      return process
+    }
   }
 
   /// The caller, in a route.

@@ -1,4 +1,5 @@
 import AgentshAPI
+import AgentshConfig
 import AgentshSession
 import Hummingbird
 import LinuxSystem
@@ -18,16 +19,21 @@ struct PeerMiddleware: RouterMiddleware {
     defer { activity.leave() }
     do {
       var context = context
-      let caller = try await context.readCaller()
+      let (caller, process) = try await context.readCaller()
       guard caller.pid > 0 else {
         throw SessionError.forbidden("you are in another pid namespace: agentsh cannot tell who you are")
       }
-      if director.isInside(caller.pid) {
+      // Also who connected and left the connection to another: about that one nothing is known.
+      guard let process, let isInside = director.isInside(caller.pid, process) else {
+        throw SessionError.forbidden("the process that connected is gone: agentsh cannot tell who you are")
+      }
+      if isInside {
         throw SessionError(
           .forbidden, .insideSession, "a process inside a session may not use the API",
           hint: "run it outside, or ask the person who started the session")
       }
       context.caller = caller
+      context.process = process
       return try await next(request, context)
     } catch let error as SessionError {
       return response(error.status.rawValue, error.body)
@@ -51,8 +57,9 @@ struct PeerMiddleware: RouterMiddleware {
 
 extension LaunchDirector {
   /// Whether a process belongs to a session: a supervisor, something below a supervisor or a recorded launcher, or
-  /// (when its parents are gone) something under a filter that we are not under. DECISIONS 30.
-  func isInside(_ pid: Int32) -> Bool {
+  /// (when its parents are gone, or the session is another daemon's) something under a filter that we are not under.
+  /// nil when the process has ended, and its pid may be another's. DECISIONS 30
+  func isInside(_ pid: Int32, _ process: SharedDescriptor) -> Bool? {
     // We ourselves never are; tests play daemon, client and supervisor in one process.
     if pid == currentProcess() { return false }
     var roots: Set<Int32> = []
@@ -64,17 +71,20 @@ extension LaunchDirector {
       case .announced, nil: continue
       }
     }
-    if roots.isEmpty { return false }
-    let chain = ProcessFacts.ancestry(of: pid)
+    let chain = roots.isEmpty ? [] : ProcessFacts.ancestry(of: pid)
+    guard let facts = ProcessFacts(pid: pid), !process.processHasEnded else { return nil }
     if !roots.isDisjoint(with: chain) { return true }
-    // A live chain up to init has been seen whole: what is below a launcher would have shown it, unless orphaned.
-    guard let facts = ProcessFacts(pid: pid), facts.noNewPrivileges else { return false }
-    return facts.filters > ownFilters
+    return facts.noNewPrivileges && facts.filters > filtersOfOthers
+  }
+
+  /// Filters that everybody here is under (a container's). The machine's daemon may have more than its users: systemd's.
+  private var filtersOfOthers: Int {
+    services.locations.isSystem ? min(ownFilters, firstFilters) : ownFilters
   }
 }
 
-/// Filters that the daemon itself is under (a container's, systemd's).
 private let ownFilters = ProcessFacts(pid: currentProcess())?.filters ?? 0
+private let firstFilters = ProcessFacts(pid: 1)?.filters ?? 0
 
 /// Whether somebody uses the daemon: requests under way, and when the last one ended.
 final class Activity: Sendable {

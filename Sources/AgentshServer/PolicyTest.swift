@@ -12,7 +12,7 @@ struct PolicyTest: Sendable {
   func answer(_ wanted: PolicyTestRequest, _ caller: Caller) async throws(SessionError) -> PolicyTestResponse
   {
     let session: LiveSession? =
-      if let id = wanted.sessionID { try services.registry.session(id, for: caller) } else { nil }
+      if let id = wanted.sessionID { try ownSession(id, caller) } else { nil }
     if session != nil, wanted.policy != nil { throw .badRequest("session_id and policy exclude each other") }
     let policies = policies
     return try await onThread("policy-test") { () -> Result<PolicyTestResponse, SessionError> in
@@ -20,11 +20,16 @@ struct PolicyTest: Sendable {
         let context = session.map { policyContext($0.details, policies.config) } ?? sampleContext(caller)
         let rules =
           if let session { session.details.rules } else {
-            try policies.named(wanted.policy, context, true).rules
+            try policies.named(wanted.policy, caller, context, true).rules
           }
         return try Self.answer(wanted, rules, context)
       }
     }
+  }
+
+  private func ownSession(_ id: String, _ caller: Caller) throws(SessionError) -> LiveSession {
+    guard let session = services.registry.session(id, owner: caller.uid) else { throw .notFound }
+    return session
   }
 
   private static func answer(

@@ -7,8 +7,11 @@ struct ProcessFacts: Sendable, Equatable {
   let parent: Int32
   /// Clock ticks since boot.
   let start: UInt64
-  /// Real uid.
-  let uid: UInt32
+  /// Real, effective, saved, and of files.
+  let users: [UInt32]
+  /// As `users`.
+  let groups: [UInt32]
+  let supplementaryGroups: [UInt32]
   let noNewPrivileges: Bool
   let filters: Int
 
@@ -23,14 +26,16 @@ struct ProcessFacts: Sendable, Equatable {
       guard let colon = line.firstIndex(of: ":") else { continue }
       fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
     }
-    guard let ids = fields["Uid"]?.split(separator: "\t"), let first = ids.first, let uid = UInt32(first)
-    else {
-      return nil
+    func numbers(_ name: Substring) -> [UInt32] {
+      (fields[name] ?? "").split { $0 == "\t" || $0 == " " }.compactMap { UInt32($0) }
     }
+    users = numbers("Uid")
+    groups = numbers("Gid")
+    supplementaryGroups = numbers("Groups")
+    guard users.count == 4, groups.count == 4 else { return nil }
     self.pid = pid
     self.parent = parent
     self.start = start
-    self.uid = uid
     noNewPrivileges = fields["NoNewPrivs"] == "1"
     // Since Linux 5.9; without it nothing is claimed.
     filters = fields["Seccomp_filters"].flatMap { Int($0) } ?? 0

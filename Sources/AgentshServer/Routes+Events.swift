@@ -13,7 +13,7 @@ extension Routes {
   static let heartbeatSeconds: UInt64 = 15
 
   func search(_ request: Request, _ context: PeerContext) async throws -> Response {
-    let query = try EventQuery(request, try context.sender, session: nil)
+    let query = try EventQuery(request, owner: try await owner(try context.sender), session: nil)
     return try await answer(query)
   }
 
@@ -21,14 +21,19 @@ extension Routes {
   func history(_ request: Request, _ context: PeerContext) async throws -> Response {
     let caller = try context.sender
     let id = try id(context)
-    let query = try EventQuery(request, caller, session: id)
-    if (try? services.registry.session(id, for: caller)) == nil {
+    let query = try EventQuery(request, owner: try await owner(caller), session: id)
+    if services.registry.session(id, owner: caller.uid) == nil {
       var any = EventQuery(owner: query.owner)
       any.sessionID = id
       any.limit = 1
       if try await services.store.events(any).isEmpty { throw SessionError.notFound }
     }
     return try await answer(query)
+  }
+
+  /// Whose events the caller sees; nil: everybody's.
+  private func owner(_ caller: Caller) async throws(SessionError) -> UInt32? {
+    try await administers(caller) ? nil : caller.uid
   }
 
   private func answer(_ query: EventQuery) async throws -> Response {
@@ -46,8 +51,8 @@ extension Routes {
 
   // MARK: server-sent events
 
-  func stream(_ context: PeerContext) async throws -> Response {
-    let session = try session(context)
+  func stream(_ request: Request, _ context: PeerContext) async throws -> Response {
+    let session = try await session(request, context)
     let start = try await services.store.lastPosition()
     let wakes = services.feed.follow()
     let routes = self
@@ -98,8 +103,8 @@ extension Routes {
 
 extension EventQuery {
   /// From a request's parameters. Throws 400 for one that is not known or has no such value.
-  init(_ request: Request, _ caller: Caller, session: String?) throws(SessionError) {
-    self.init(owner: caller.administers ? nil : caller.uid)
+  init(_ request: Request, owner: UInt32?, session: String?) throws(SessionError) {
+    self.init(owner: owner)
     sessionID = session
     limit = EventQueryKey.defaultLimit
     order = .descending

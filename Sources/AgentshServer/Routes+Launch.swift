@@ -9,10 +9,10 @@ extension Routes {
   func launch(_ request: Request, _ context: PeerContext) async throws -> Response {
     let caller = try context.sender
     let wanted = try await decodeLaunch(request)
-    let pidfd = try await context.callerPidfd(caller)
+    let pidfd = try context.senderProcess
     let session =
       if let id = wanted.session {
-        try services.registry.session(id, for: caller)
+        try await session(id, owner: nil, for: caller)
       } else {
         try await SessionMaker(services: services, policies: policies).make(wanted.create, caller)
       }
@@ -29,7 +29,7 @@ extension Routes {
   /// Takes a session away that nothing ran in.
   private func discard(_ session: LiveSession) {
     let details = session.details
-    guard services.registry.remove(details.id) else { return }
+    guard services.registry.remove(session) else { return }
     services.record(services.lifecycle.destroyed(details.id), owner: details.ownerUID)
   }
 

@@ -26,7 +26,9 @@ struct Routes: Sendable {
   /// What nobody inside a session touches, whatever the policy (DECISIONS 8).
   private static func floor(_ services: Services) -> [String] {
     let locations = services.locations
-    var paths = [locations.runtimeDirectory, locations.stateDirectory, locations.configFile]
+    var paths = [
+      locations.runtimeDirectory, locations.stateDirectory, locations.configFile, services.configFile,
+    ]
     paths += locations.policyDirectories + services.programs.floor
     if let directory = services.config.policyDirectory { paths.append(directory) }
     for file in [services.config.database, services.config.eventLog].compactMap({ $0 }) {
@@ -42,13 +44,13 @@ struct Routes: Sendable {
     (.get, Route.health, { try $0.health($1, $2) }),
     (.get, Route.ready, { routes, _, _ in try routes.ready() }),
     (.post, Route.sessions, { try await $0.createSession($1, $2) }),
-    (.get, Route.sessions, { routes, _, context in try routes.listSessions(context) }),
-    (.get, Route.session("{id}"), { routes, _, context in try routes.getSession(context) }),
-    (.delete, Route.session("{id}"), { routes, _, context in try await routes.deleteSession(context) }),
+    (.get, Route.sessions, { routes, _, context in try await routes.listSessions(context) }),
+    (.get, Route.session("{id}"), { try await $0.getSession($1, $2) }),
+    (.delete, Route.session("{id}"), { try await $0.deleteSession($1, $2) }),
     (.post, Route.wrapInit("{id}"), { try await $0.wrapInit($1, $2) }),
     (.post, Route.launches, { try await $0.launch($1, $2) }),
     (.get, Route.history("{id}"), { try await $0.history($1, $2) }),
-    (.get, Route.events("{id}"), { routes, _, context in try await routes.stream(context) }),
+    (.get, Route.events("{id}"), { try await $0.stream($1, $2) }),
     (.get, Route.eventSearch, { try await $0.search($1, $2) }),
     (.post, Route.policyTest, { try await $0.testPolicy($1, $2) }),
     (.get, Route.policies, { routes, _, context in try await routes.listPolicies(context) }),
@@ -79,7 +81,7 @@ struct Routes: Sendable {
       200,
       HealthStatus(
         version: AgentshVersion.text, pid: currentProcess(), uid: currentUser(),
-        startedAt: rfc3339(services.startedAt), sessions: services.registry.list(for: caller).count,
+        startedAt: rfc3339(services.startedAt), sessions: services.registry.list(owner: caller.uid).count,
         onDemand: services.onDemand))
   }
 
@@ -99,30 +101,28 @@ struct Routes: Sendable {
     return response(201, session.view)
   }
 
-  private func listSessions(_ context: PeerContext) throws -> Response {
-    response(200, services.registry.list(for: try context.sender).map(\.view))
+  private func listSessions(_ context: PeerContext) async throws -> Response {
+    let caller = try context.sender
+    let owner = try await administers(caller) ? nil : caller.uid
+    return response(200, services.registry.list(owner: owner).map(\.view))
   }
 
-  private func getSession(_ context: PeerContext) throws -> Response {
-    response(200, try session(context).view)
+  private func getSession(_ request: Request, _ context: PeerContext) async throws -> Response {
+    response(200, try await session(request, context).view)
   }
 
-  private func deleteSession(_ context: PeerContext) async throws -> Response {
-    let session = try session(context)
+  private func deleteSession(_ request: Request, _ context: PeerContext) async throws -> Response {
+    let session = try await session(request, context)
     let details = session.details
     guard await director.destroy(session) else {
       throw SessionError.failed("the session's programs could not be ended")
     }
     // Two may ask at once; one of them records it.
-    if services.registry.remove(details.id) {
+    if services.registry.remove(session) {
       services.record(services.lifecycle.destroyed(details.id), owner: details.ownerUID)
     }
     services.feed.wake()
     return Response(status: .noContent)
-  }
-
-  func session(_ context: PeerContext) throws -> LiveSession {
-    try services.registry.session(try id(context), for: try context.sender)
   }
 
   func id(_ context: PeerContext) throws -> String {
@@ -134,9 +134,9 @@ struct Routes: Sendable {
 
   private func wrapInit(_ request: Request, _ context: PeerContext) async throws -> Response {
     let caller = try context.sender
-    let session = try session(context)
+    let session = try await session(request, context)
     let wanted = try await decode(WrapInitRequest.self, request)
-    let pidfd = try await context.callerPidfd(caller)
+    let pidfd = try context.senderProcess
     let answer = try await WrapInit(services: services, director: director)
       .answer(wanted, session, caller, pidfd)
     return response(200, answer)
@@ -155,7 +155,7 @@ struct Routes: Sendable {
     let caller = try context.sender
     let policies = policies
     let list = try await onThread("policies") { () -> Result<PolicyList, SessionError> in
-      .success(policies.list(sampleContext(caller)))
+      .success(policies.list(sampleContext(caller), for: caller))
     }
     return response(200, list)
   }

@@ -7,6 +7,17 @@ enum ServerSocket {
   /// A listening stream socket at `path`, non-blocking, with `mode`. The name must be free.
   /// Throws EADDRINUSE, ENAMETOOLONG. `bind(2)`, `listen(2)`
   static func listen(at path: String, mode: UInt32) throws(SystemCallError) -> FileDescriptor {
+    let socket = try bind(at: path)
+    // Made 0700 by our umask; nobody can connect before listen, so widening here opens no window.
+    try check(
+      "chmod", PathText(path).withAddress { rawCall(Int(SYS_fchmodat), Int(AT_FDCWD), $0, Int(mode)) })
+    // The kernel takes no more than net.core.somaxconn.
+    try check("listen", rawCall(Int(SYS_listen), Int(socket.number), 4096))
+    return socket
+  }
+
+  /// A stream socket with a name, non-blocking, that nobody can connect to yet. Throws as `listen`. `bind(2)`
+  static func bind(at path: String) throws(SystemCallError) -> FileDescriptor {
     let bytes = Array(path.utf8)
     guard bytes.count <= 107, !bytes.contains(0) else { throw SystemCallError("bind", ENAMETOOLONG) }
     let type = Int(SOCK_STREAM.rawValue) | Int(SOCK_CLOEXEC.rawValue) | Int(SOCK_NONBLOCK.rawValue)
@@ -18,10 +29,6 @@ enum ServerSocket {
       rawCall(Int(SYS_bind), Int(socket.number), kernelAddress($0.baseAddress), $0.count)
     }
     try check("bind", bound)
-    // Made 0700 by our umask; nobody can connect before listen, so widening here opens no window.
-    try check(
-      "chmod", PathText(path).withAddress { rawCall(Int(SYS_fchmodat), Int(AT_FDCWD), $0, Int(mode)) })
-    try check("listen", rawCall(Int(SYS_listen), Int(socket.number), 64))
     return socket
   }
 

@@ -51,7 +51,7 @@ struct SessionMaker: Sendable {
         owner: details.ownerUID)
     } catch {
       // What cannot be recorded does not start.
-      _ = services.registry.remove(details.id)
+      _ = services.registry.remove(session)
       throw SessionError(.unavailable, .failed, "the session cannot be recorded: \(error)")
     }
     return session

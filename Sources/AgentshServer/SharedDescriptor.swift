@@ -1,10 +1,10 @@
-import LinuxSystem
+package import LinuxSystem
 
 /// A descriptor that several threads hold; closed when the last lets go.
-final class SharedDescriptor: Sendable {
+package final class SharedDescriptor: Sendable {
   let file: FileDescriptor
-  var number: Int32 { file.number }
-  init(_ file: consuming FileDescriptor) { self.file = file }
+  package var number: Int32 { file.number }
+  package init(_ file: consuming FileDescriptor) { self.file = file }
 
   /// A process's pidfd is readable when the process has ended. `pidfd_open(2)`
   var processHasEnded: Bool { !waitForAny([number], milliseconds: 0).isEmpty }

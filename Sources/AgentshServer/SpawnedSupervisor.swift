@@ -18,42 +18,54 @@ struct SpawnedSupervisor: Sendable {
   /// capabilities(7), number 19: reading memory where Yama wants more than the same uid.
   private static let ptraceCapability: UInt = 1 << 19
 
-  /// Blocks until the program was executed.
+  /// Blocks until the program was executed. `target`: whose identity the supervisor takes on, whole: uid, gid and
+  /// groups as the kernel says them of the process that it decides for, so that nothing is done with more than that has.
   init(
-    program: String, owner: UInt32, listener: ReceivedListener, target: (pid: Int32, pidfd: SharedDescriptor),
-    spoolDirectory: String
+    program: String, listener: ReceivedListener, target: ProcessFacts, targetPidfd: SharedDescriptor,
+    spoolPath: String
   ) throws(SpawnFailure) {
-    let user = try Self.user(owner)
+    guard let uid = target.users.first, let gid = target.groups.first else {
+      throw SpawnFailure("process \(target.pid) has no identity")
+    }
+    let user = uid == currentUser() ? nil : Identity(uid: uid, gid: gid, groups: target.supplementaryGroups)
     do throws(SystemCallError) {
-      if let user { try Self.prepareSpool(spoolDirectory, user) }
       let (ours, theirs) = try ServerSocket.pair()
       let channel = SharedDescriptor(FileDescriptor(owning: ours))
       let other = SharedDescriptor(FileDescriptor(owning: theirs))
       try ServerSocket.makeBlocking(ours, sendSeconds: LaunchDirector.sendSeconds)
       let null = try check("open", openAt(AT_FDCWD, PathText("/dev/null"), flags: O_RDWR | O_CLOEXEC))
       let nothing = SharedDescriptor(FileDescriptor(owning: Int32(null)))
-      let arguments = SupervisorArguments(channel: 3, listener: 4, target: target.pid, pidfd: 5)
-      let fds = [nothing.number, nothing.number, 2, other.number, listener.number, target.pidfd.number]
+      let spool = try user.map { _ throws(SystemCallError) in try Self.makeSpool(spoolPath) }
+      var arguments = SupervisorArguments(channel: 3, listener: 4, target: target.pid, pidfd: 5)
+      if spool != nil { arguments.spool = 6 }
+      let fds =
+        [nothing.number, nothing.number, 2, other.number, listener.number, targetPidfd.number]
+        + (spool.map { [$0.number] } ?? [])
       var pidfd: Int32 = -1
       pid = try Self.spawn(program, arguments.argv, fds, user, &pidfd)
       self.pidfd = SharedDescriptor(FileDescriptor(owning: pidfd))
       self.channel = channel
       // Open until the child has its own.
-      withExtendedLifetime((other, nothing, listener, target.pidfd)) {}
+      withExtendedLifetime((other, nothing, listener, targetPidfd, spool)) {}
     } catch { throw SpawnFailure("\(program): \(error)") }
   }
 
-  /// Whom the supervisor has to become; nil: us.
-  private static func user(_ owner: UInt32) throws(SpawnFailure) -> UserEntry? {
-    if owner == currentUser() { return nil }
-    do throws(SystemCallError) {
-      if let user = try userEntry(uid: owner) { return user }
-    } catch { throw SpawnFailure("uid \(owner): \(error)") }
-    throw SpawnFailure("uid \(owner) is not in the user database")
+  private struct Identity {
+    let uid: UInt32
+    let gid: UInt32
+    let groups: [UInt32]
+  }
+
+  /// Ours, and the supervisor's by descriptor alone: its owner can neither fill our disk beside it nor change in it what
+  /// was recorded. DECISIONS 5
+  private static func makeSpool(_ path: String) throws(SystemCallError) -> SharedDescriptor {
+    let flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC
+    let opened = try check("open", openAt(AT_FDCWD, PathText(path), flags: flags, mode: 0o600))
+    return SharedDescriptor(FileDescriptor(owning: Int32(opened)))
   }
 
   private static func spawn(
-    _ program: String, _ arguments: [String], _ fds: [Int32], _ user: UserEntry?, _ pidfd: inout Int32
+    _ program: String, _ arguments: [String], _ fds: [Int32], _ user: Identity?, _ pidfd: inout Int32
   ) throws(SystemCallError) -> Int32 {
     let groups = user?.groups ?? []
     let ptrace = user != nil && yamaRestricts
@@ -70,6 +82,7 @@ struct SpawnedSupervisor: Sendable {
               unsafe request.fds = fds.baseAddress
               unsafe request.fd_count = Int32(fds.count)
               unsafe request.new_session = 1
+              unsafe request.no_new_privs = 1
               if let user {
                 unsafe request.set_ids = 1
                 unsafe request.uid = user.uid
@@ -93,25 +106,6 @@ struct SpawnedSupervisor: Sendable {
       return false
     }
     return bytes.first != UInt8(ascii: "0")
-  }
-
-  /// A directory of the owner's for its spools.
-  private static func prepareSpool(_ parent: String, _ user: UserEntry) throws(SystemCallError) {
-    let made = mkdirAt(AT_FDCWD, PathText(parent), mode: 0o711)
-    if made != -Int(EEXIST) {
-      try check("mkdir", made)
-      // The umask took the bits away that let others through.
-      try check(
-        "chmod", PathText(parent).withAddress { rawCall(Int(SYS_fchmodat), Int(AT_FDCWD), $0, 0o711) })
-    }
-    let own = parent + "/\(user.uid)"
-    let result = mkdirAt(AT_FDCWD, PathText(own), mode: 0o700)
-    if result == -Int(EEXIST) { return }
-    try check("mkdir", result)
-    let changed = PathText(own).withAddress {
-      rawCall(Int(SYS_fchownat), Int(AT_FDCWD), $0, Int(user.uid), Int(user.gid), Int(AT_SYMLINK_NOFOLLOW))
-    }
-    try check("chown", changed)
   }
 }
 

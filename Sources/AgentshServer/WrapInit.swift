@@ -26,7 +26,7 @@ struct WrapInit: Sendable {
     guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
     let announcement = try await onThread("wrap-init") { () -> Result<Announcement, SessionError> in
       Result { () throws(SessionError) in
-        try Self.checkCommand(wanted, session)
+        try Self.checkCommand(wanted, session, caller)
         return try director.announce(session, caller: caller, pidfd: pidfd, supervise: supervise)
       }
     }
@@ -86,15 +86,20 @@ struct WrapInit: Sendable {
 
   /// The command itself, before anything is started. The supervisor decides again when it is executed.
   private static func checkCommand(
-    _ wanted: WrapInitRequest, _ session: LiveSession
+    _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller
   ) throws(SessionError) {
     let policy: CompiledPolicy
     do throws(PolicyError) { policy = try CompiledPolicies.shared.compile(session.details.rules) } catch {
       throw .failed("the policy does not compile: \(error)")
     }
     let called = Array(wanted.agentCommand.utf8)
+    let canonical: [UInt8]
+    do throws(SystemCallError) {
+      // With the caller's rights: what they cannot reach, our answer must not tell them about.
+      canonical = try withFileRights(uid: caller.uid, gid: caller.gid) { canonicalFile(wanted.agentCommand) }
+    } catch { throw .failed("the command cannot be looked at with your rights: \(error)") }
     let decision = decideCommand(
-      policy, called: called, canonical: canonicalFile(wanted.agentCommand), arguments: wanted.agentArgs)
+      policy, called: called, canonical: canonical, arguments: wanted.agentArgs)
     if decision.permits { return }
     let message = policy.message(decision)
     throw SessionError(

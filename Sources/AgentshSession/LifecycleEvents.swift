@@ -41,11 +41,20 @@ package struct LifecycleEvents: Sendable {
     return result
   }
 
+  /// One of the owner's limits, by its key in the configuration.
+  package func limitReached(_ session: String, limit: String) -> Event {
+    event("limit_reached", session, [("limit", .text(limit))])
+  }
+
   package func destroyed(_ session: String) -> Event { event("session_destroyed", session) }
 
   /// A connection to the hand-off socket that was turned away.
-  package func handoffRefused(_ session: String, uid: UInt32, pid: Int32, cause: String) -> Event {
-    var result = event("handoff_refused", session, [("cause", .text(cause)), ("uid", .number(Int64(uid)))])
+  package func handoffRefused(
+    _ session: String, uid: UInt32, pid: Int32, cause: String, count: Int
+  ) -> Event {
+    var result = event(
+      "handoff_refused", session,
+      [("cause", .text(cause)), ("count", .number(Int64(count))), ("uid", .number(Int64(uid)))])
     result.pid = pid
     return result
   }

@@ -35,13 +35,12 @@ package struct PolicyChoice: Sendable {
     let allowUnenforced = request.allowUnenforced ?? false
     guard let text = request.policyText else {
       if request.policyFile != nil { throw .badRequest("policy_file without policy_text") }
-      return try named(request.policy, context, allowUnenforced)
+      return try named(request.policy, caller, context, allowUnenforced)
     }
     if let name = request.policy, !name.isEmpty {
       throw .badRequest("policy and policy_text exclude each other")
     }
-    // The operator's daemon has the operator's policies.
-    guard caller.administers || (!locations.isSystem && config.allowedPolicies.isEmpty) else {
+    guard caller.uid == 0 || takesUserFiles else {
       throw .forbidden("this server takes no policies from its users; ask for one by name")
     }
     if let file = request.policyFile {
@@ -59,19 +58,21 @@ package struct PolicyChoice: Sendable {
 
   /// By name, from the directories or built in.
   package func named(
-    _ name: String?, _ context: PolicyContext, _ allowUnenforced: Bool
+    _ name: String?, _ caller: Caller, _ context: PolicyContext, _ allowUnenforced: Bool
   ) throws(SessionError) -> Chosen {
     let name = name.flatMap { $0.isEmpty ? nil : $0 } ?? config.defaultPolicy
-    let known = names
+    let allowed = allowed(caller.uid)
+    let known = names(allowed)
     guard isPolicyName(name) else {
       throw SessionError(.badRequest, .policyNotFound, "\"\(name)\" is no policy name", hint: hint(known))
     }
-    guard isAllowed(name) else {
-      throw .forbidden("this server does not allow the policy \"\(name)\"; \(hint(known))")
+    guard allowed?.contains(name) != false else {
+      throw .forbidden("this server does not allow you the policy \"\(name)\"; \(hint(known))")
     }
     guard known.contains(name) else {
       throw SessionError(.badRequest, .policyNotFound, "there is no policy \"\(name)\"", hint: hint(known))
     }
+    if locations.isSystem { try checkOwner(name) }
     do throws(LoadFailure) {
       let policy = try cache.load(
         name, directories: directories, context: context, allowUnenforced: allowUnenforced)
@@ -79,10 +80,33 @@ package struct PolicyChoice: Sendable {
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
   }
 
+  /// A policy that a user could change binds nobody.
+  private func checkOwner(_ name: String) throws(SessionError) {
+    let files = directories.flatMap { ["\($0)/\(name).yaml", "\($0)/\(name).yml"] }
+    guard let file = files.first(where: isThere), let objection = OperatorFile.objection(to: file) else {
+      return
+    }
+    throw SessionError(.failed, .policyInvalid, objection, hint: "the operator has to set its owner and mode")
+  }
+
   private func hint(_ known: [String]) -> String { "there are: \(known.joined(separator: ", "))" }
 
-  private func isAllowed(_ name: String) -> Bool {
-    config.allowedPolicies.isEmpty || config.allowedPolicies.contains(name)
+  /// The operator's daemon has the operator's policies, unless the operator says otherwise.
+  private var takesUserFiles: Bool {
+    if let said = config.userFiles { return said == .allow }
+    return !locations.isSystem && config.allowedPolicies.isEmpty && config.policyGrants.isEmpty
+  }
+
+  /// What a user may ask for by name; nil: all there are. The user database is asked each time.
+  private func allowed(_ uid: UInt32) -> Set<String>? {
+    let grants = config.policyGrants
+    if config.allowedPolicies.isEmpty, grants.isEmpty { return nil }
+    var names = Set(config.allowedPolicies.isEmpty ? [config.defaultPolicy] : config.allowedPolicies)
+    names.formUnion(grants.users[String(uid)] ?? [])
+    guard !grants.isEmpty, let user = try? userEntry(uid: uid) else { return names }
+    names.formUnion(grants.users[user.name] ?? [])
+    for (group, more) in grants.groups where isMember(user, ofAny: [group]) { names.formUnion(more) }
+    return names
   }
 
   private func finish(
@@ -97,7 +121,7 @@ package struct PolicyChoice: Sendable {
   }
 
   /// What may be asked for by name, sorted.
-  package var names: [String] {
+  private func names(_ allowed: Set<String>?) -> [String] {
     var names: Set<String> = [PolicyLibrary.defaultName]
     for directory in directories {
       for entry in directoryNames(directory) {
@@ -107,13 +131,13 @@ package struct PolicyChoice: Sendable {
         }
       }
     }
-    return names.filter(isAllowed).sorted()
+    return names.filter { allowed?.contains($0) != false }.sorted()
   }
 
   /// As the API lists them. A policy that does not load is listed with the reason.
-  package func list(_ context: PolicyContext) -> PolicyList {
+  package func list(_ context: PolicyContext, for caller: Caller) -> PolicyList {
     PolicyList(
-      policies: names.map { name in
+      policies: names(allowed(caller.uid)).map { name in
         let file = directories.flatMap { ["\($0)/\(name).yaml", "\($0)/\(name).yml"] }.first(where: isThere)
         do throws(LoadFailure) {
           let policy = try PolicyLibrary.load(

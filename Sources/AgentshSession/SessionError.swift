@@ -3,7 +3,8 @@ package import AgentshAPI
 /// Why a request about sessions is refused: what the API answers.
 package struct SessionError: Error, Sendable, Equatable, CustomStringConvertible {
   package enum Status: Int, Sendable {
-    case badRequest = 400, forbidden = 403, notFound = 404, conflict = 409, failed = 500, unavailable = 503
+    case badRequest = 400, forbidden = 403, notFound = 404, conflict = 409, tooMany = 429, failed = 500
+    case unavailable = 503
   }
   package let status: Status
   package let code: ErrorBody.Code
@@ -29,6 +30,11 @@ package struct SessionError: Error, Sendable, Equatable, CustomStringConvertible
   package static func forbidden(_ text: String) -> SessionError { SessionError(.forbidden, .forbidden, text) }
   package static func workspace(_ text: String, hint: String? = nil) -> SessionError {
     SessionError(.badRequest, .workspace, text, hint: hint)
+  }
+  /// One of the caller's own limits is reached. `limit`: its key in the configuration.
+  package static func tooMany(_ text: String, limit: String, _ hint: String? = nil) -> SessionError {
+    let key = "the operator's limit is limits.\(limit)"
+    return SessionError(.tooMany, .limit, text, hint: hint.map { "\($0); \(key)" } ?? key)
   }
   package static func limit(_ text: String, hint: String? = nil) -> SessionError {
     SessionError(.unavailable, .limit, text, hint: hint)

@@ -1,72 +1,85 @@
 import AgentshAPI
 import Synchronization
 
-/// All sessions. Others' sessions do not exist for a caller (404), except for uid 0.
+/// All sessions. Each user has names of their own: another's session of the same name does not exist for them, so that
+/// nobody finds out about it, or takes the name away.
 package final class SessionRegistry: Sendable {
   /// Of one owner; finished ones make room.
-  package static let perOwnerLimit = 256
+  package let perOwnerLimit: Int
+
+  fileprivate struct Key: Hashable {
+    let owner: UInt32
+    let id: String
+    init(_ session: LiveSession) {
+      owner = session.details.ownerUID
+      id = session.details.id
+    }
+    init(owner: UInt32, id: String) {
+      self.owner = owner
+      self.id = id
+    }
+  }
 
   fileprivate struct State {
-    var sessions: [String: LiveSession] = [:]
+    var sessions: [Key: LiveSession] = [:]
     /// In the order they were made.
-    var order: [String] = []
+    var order: [Key] = []
   }
   private let state = Mutex(State())
 
-  package init() {}
+  package init(perOwnerLimit: Int = 256) { self.perOwnerLimit = perOwnerLimit }
 
-  /// Takes a session in. Throws 409 for an id that exists (whoever has it), 503 when the owner has too many.
+  /// Takes a session in. Throws 409 for an id that its owner has already, 429 when the owner has too many.
   package func add(_ session: LiveSession) throws(SessionError) {
-    let id = session.details.id
+    let key = Key(session)
     let problem: SessionError? = state.withLock { state in
-      if state.sessions[id] != nil {
-        return SessionError(.conflict, .exists, "a session with id \"\(id)\" exists already")
+      if state.sessions[key] != nil {
+        return SessionError(.conflict, .exists, "a session with id \"\(key.id)\" exists already")
       }
-      let owned = state.order.filter { state.sessions[$0]?.details.ownerUID == session.details.ownerUID }
-      if owned.count >= Self.perOwnerLimit {
+      let owned = state.order.filter { $0.owner == key.owner }
+      if owned.count >= perOwnerLimit {
         guard let old = owned.first(where: { state.sessions[$0]?.phase == .finished }) else {
-          return .limit("you have \(owned.count) sessions already", hint: "delete one")
+          return .tooMany("you have \(owned.count) sessions already", limit: "sessions", "delete one")
         }
         state.drop(old)
       }
-      state.sessions[id] = session
-      state.order.append(id)
+      state.sessions[key] = session
+      state.order.append(key)
       return nil
     }
     if let problem { throw problem }
   }
 
-  package func session(_ id: String, for caller: Caller) throws(SessionError) -> LiveSession {
-    guard let session = state.withLock({ $0.sessions[id] }), Self.sees(caller, session) else {
-      throw .notFound
-    }
-    return session
+  package func session(_ id: String, owner: UInt32) -> LiveSession? {
+    state.withLock { $0.sessions[Key(owner: owner, id: id)] }
   }
 
-  /// Without asking who: for what the daemon itself does.
-  package func session(_ id: String) -> LiveSession? { state.withLock { $0.sessions[id] } }
+  /// Whoever's, for administrators.
+  package func sessions(named id: String) -> [LiveSession] {
+    state.withLock { state in state.order.filter { $0.id == id }.compactMap { state.sessions[$0] } }
+  }
 
-  package func list(for caller: Caller) -> [LiveSession] { all.filter { Self.sees(caller, $0) } }
-
-  package var all: [LiveSession] { state.withLock { state in state.order.compactMap { state.sessions[$0] } } }
+  /// nil: everybody's.
+  package func list(owner: UInt32?) -> [LiveSession] {
+    state.withLock { state in
+      state.order.filter { owner == nil || $0.owner == owner }.compactMap { state.sessions[$0] }
+    }
+  }
 
   /// Takes it out. False when it is gone already.
-  package func remove(_ id: String) -> Bool {
-    state.withLock { state in
-      guard state.sessions[id] != nil else { return false }
-      state.drop(id)
+  package func remove(_ session: LiveSession) -> Bool {
+    let key = Key(session)
+    return state.withLock { state in
+      guard state.sessions[key] === session else { return false }
+      state.drop(key)
       return true
     }
-  }
-
-  private static func sees(_ caller: Caller, _ session: LiveSession) -> Bool {
-    caller.administers || caller.uid == session.details.ownerUID
   }
 }
 
 extension SessionRegistry.State {
-  fileprivate mutating func drop(_ id: String) {
-    sessions[id] = nil
-    order.removeAll { $0 == id }
+  fileprivate mutating func drop(_ key: SessionRegistry.Key) {
+    sessions[key] = nil
+    order.removeAll { $0 == key }
   }
 }

@@ -1,7 +1,7 @@
 /// The command line of `agentsh-supervisor`, as the client or the daemon starts it. Descriptors are inherited.
 ///
 ///     agentsh-supervisor --channel N --listener N --target PID --pidfd N
-///                        [--launch-socket N] [--tty N] [--log N] [--quiet]
+///                        [--launch-socket N] [--tty N] [--log N] [--spool N] [--quiet]
 ///
 /// With `--launch-socket` the target is this process's own child: the supervisor tells it to go on, waits for it,
 /// passes its stops on and ends with its exit code. Without, a daemon started it and the target is somebody else's.
@@ -14,6 +14,8 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var tty: Int32?
   /// A memory file with the launcher's diagnostics: for the person, when it ends without having become the command.
   package var log: Int32?
+  /// The file for events while there is no daemon, where a daemon made it: another user's, so its path is no use.
+  package var spool: Int32?
   package var quiet = false
 
   package init(channel: Int32, listener: Int32, target: Int32, pidfd: Int32) {
@@ -32,9 +34,14 @@ package struct SupervisorArguments: Equatable, Sendable {
     if let launchSocket { words += ["--launch-socket", String(launchSocket)] }
     if let tty { words += ["--tty", String(tty)] }
     if let log { words += ["--log", String(log)] }
+    if let spool { words += ["--spool", String(spool)] }
     if quiet { words.append("--quiet") }
     return words
   }
+
+  private static let names = [
+    "--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty", "--log", "--spool",
+  ]
 
   /// Arguments without the program's name; nil when they are not as above.
   package init?(parsing words: [String]) {
@@ -48,8 +55,7 @@ package struct SupervisorArguments: Equatable, Sendable {
         continue
       }
       guard
-        ["--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty", "--log"].contains(
-          words[index]),
+        Self.names.contains(words[index]),
         index + 1 < words.count, let number = Int32(words[index + 1]), number >= 0,
         numbers[words[index]] == nil
       else { return nil }
@@ -64,6 +70,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     launchSocket = numbers["--launch-socket"]
     tty = numbers["--tty"]
     log = numbers["--log"]
+    spool = numbers["--spool"]
     self.quiet = quiet
   }
 }

@@ -149,9 +149,13 @@ static int spawn_child(void *argument)
     if (a != r->uid || b != r->uid || c != r->uid) { state->error = -EPERM; _exit(127); }
     STEP(STAGE_VERIFY, clinux_syscall(SYS_getresgid, (long)&a, (long)&b, (long)&c, 0, 0, 0));
     if (a != r->gid || b != r->gid || c != r->gid) { state->error = -EPERM; _exit(127); }
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct data[2];
+    if (!r->keep_caps && r->uid != 0) {
+      STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0));
+      if (data[0].permitted | data[1].permitted) { state->error = -EPERM; _exit(127); }
+    }
     if (r->keep_caps) {
-      struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-      struct __user_cap_data_struct data[2];
       for (int w = 0; w < 2; w++) {
         unsigned bits = (unsigned)(r->keep_caps >> (32 * w));
         data[w].effective = data[w].permitted = data[w].inheritable = bits;
@@ -161,6 +165,7 @@ static int spawn_child(void *argument)
         if (r->keep_caps >> cap & 1) STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0, 0));
     }
   }
+  if (r->no_new_privs) STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0));
   if (r->death_signal) STEP(STAGE_DEATH_SIGNAL, clinux_syscall(SYS_prctl, PR_SET_PDEATHSIG, r->death_signal, 0, 0, 0, 0));
   sigset_t none;
   sigemptyset(&none);

@@ -21,7 +21,15 @@ import Testing
       audit: {database: /srv/e.sqlite, jsonl: /srv/e.jsonl, retention: 30d}
       spool: {limit_mb: 8, on_overflow: kill}
       workspace_roots: [/home, /srv/]
-      policies: {directory: /etc/p, default: ci, allowed: [ci, agent-default]}
+      policies:
+        directory: /etc/p
+        default: ci
+        allowed: [ci, agent-default]
+        users: {alice: [open], "1001": [open, wide]}
+        groups: {devs: [wide]}
+        user_files: refuse
+      roles: {admin_groups: [wheel, "27"]}
+      limits: {sessions: 3, launches: 4, connections: 5, events_per_second: 6, spool_mb: 8}
       variables: {REGISTRY: registry.example.org}
       """)
     var wanted = ServerConfig()
@@ -35,6 +43,16 @@ import Testing
     wanted.policyDirectory = "/etc/p"
     wanted.defaultPolicy = "ci"
     wanted.allowedPolicies = ["ci", "agent-default"]
+    wanted.policyGrants.users = ["alice": ["open"], "1001": ["open", "wide"]]
+    wanted.policyGrants.groups = ["devs": ["wide"]]
+    wanted.userFiles = .refuse
+    wanted.adminGroups = ["wheel", "27"]
+    wanted.limits.sessions = 3
+    wanted.limits.launches = 4
+    wanted.limits.connections = 5
+    wanted.limits.eventsPerSecond = 6
+    wanted.limits.spoolBytes = 8 << 20
+    #expect(wanted.limits.spoolBytesPerLaunch == 2 << 20)
     wanted.variables = ["REGISTRY": "registry.example.org"]
     #expect(config == wanted)
   }
@@ -61,6 +79,17 @@ import Testing
       "1:21: \"../x\" is no policy name (letters, digits, . _ -, not a dot first; no path, no .yaml)"
     ),
     ("policies: {allowed: [ci]}", "1:12: the default policy \"agent-default\" is not among the allowed ones"),
+    ("policies: {user_files: combine}", "1:24: user_files: combine is not built yet (refuse, or allow)"),
+    ("policies: {user_files: maybe}", "1:24: user_files cannot be \"maybe\" (one of: refuse, allow)"),
+    ("policies: {users: {alice: [../x]}}", "1:28: \"../x\" is no policy name"),
+    ("limits: {launches: 0}", "1:20: launches must be between 1 and 10000, not 0"),
+    (
+      "limits: {launchs: 1}",
+      "1:10: unknown key \"launchs\" in limits (did you mean launches?)"
+    ),
+    (
+      "roles: {approver_groups: [x]}", "1:9: unknown key \"approver_groups\" in roles (known: admin_groups)"
+    ),
     ("variables: {HOME: /x}", "1:13: HOME has its value from the session and cannot be set"),
     ("variables: {1A: x}", "1:13: \"1A\" is no variable name (letters, digits and _, not a digit first)"),
     ("- a", "1:1: the configuration must be a mapping, not a list"),

@@ -12,10 +12,10 @@ final class FakeLauncher: Sendable {
     let process = Process()
   }
 
-  init() throws {
+  init(_ command: [String] = ["/bin/sleep", "100"]) throws {
     process = Mutexed()
-    process.process.executableURL = URL(filePath: "/bin/sleep")
-    process.process.arguments = ["100"]
+    process.process.executableURL = URL(filePath: command[0])
+    process.process.arguments = Array(command.dropFirst())
     try process.process.run()
     pid = process.process.processIdentifier
   }

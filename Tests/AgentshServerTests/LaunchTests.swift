@@ -32,7 +32,10 @@ import Testing
     }
   }
 
-  private func start(supervise: Bool = true, script: String = "exit 1") async throws -> Started {
+  private func start(
+    supervise: Bool = true, script: String = "exit 1",
+    launcher: (TestDaemon) -> [String] = { _ in ["/bin/sleep", "100"] }
+  ) async throws -> Started {
     let daemon = try await TestDaemon(supervisorScript: script)
     let session = try await daemon.createSession()
     let answer = try await daemon.send(
@@ -50,7 +53,8 @@ import Testing
       bytes.append(try #require(UInt8(token[start..<token.index(start, offsetBy: 2)], radix: 16)))
     }
     return Started(
-      daemon: daemon, session: session, launcher: try FakeLauncher(), listener: try await makeListener(),
+      daemon: daemon, session: session, launcher: try FakeLauncher(launcher(daemon)),
+      listener: try await makeListener(),
       socket: socket, token: bytes)
   }
 
@@ -84,6 +88,36 @@ import Testing
         == ["session_created", "wrap_init", "supervisor_ready", "file_open", "file_open", "session_finished"])
     let denied = try await started.daemon.send("GET", "/api/v1/events/search?decision=deny").list
     #expect(denied.map { $0["path"] as? String } == ["/b"])
+    await started.daemon.stop()
+  }
+
+  @Test func `a process below a recorded launcher is inside`() async throws {
+    let client = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "fixtures/wrap_client.py").path
+    let ask = "/usr/bin/python3 -B \(client) api GET /api/v1/sessions"
+    let started = try await start(launcher: { daemon in
+      let script = """
+        export AGENTSH_SOCKET=\(daemon.socket); cd \(daemon.scratch); \(ask) >before
+        while [ ! -e go ]; do sleep 0.02; done; \(ask) >inside; sleep 100
+        """
+      return ["/bin/sh", "-c", script]
+    })
+    func said(_ name: String) async throws -> String {
+      for _ in 0..<250 {
+        if let text = try? String(contentsOfFile: "\(started.daemon.scratch)/\(name)", encoding: .utf8),
+          text.hasSuffix("}\n")
+        {
+          return text
+        }
+        try await Task.sleep(for: .milliseconds(20))
+      }
+      throw Problem("nothing in \(name)")
+    }
+    // As long as nothing was handed over, a child of ours is a client like another.
+    #expect(try await said("before").contains("\"status\": 200"))
+    _ = try await started.run()
+    try Data().write(to: URL(filePath: started.daemon.scratch + "/go"))
+    #expect(try await said("inside").contains("inside_session"))
     await started.daemon.stop()
   }
 

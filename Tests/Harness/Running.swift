@@ -89,6 +89,11 @@ package final class Running {
 
   /// What it has written so far.
   package var outputSoFar: String { text(outputFile) }
+  package var hasEnded: Bool {
+    var poll = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+    return ended != nil || Glibc.poll(&poll, 1, 0) == 1
+  }
+  package var errorsSoFar: String { text(errorFile) }
 
   package func signal(_ number: Int32) { Glibc.kill(pid, number) }
 
