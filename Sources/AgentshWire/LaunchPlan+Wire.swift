@@ -26,7 +26,7 @@ extension LaunchPlan: WireCodable {
 
 extension LaunchPlan.Mediation {
   /// Every group that this version knows.
-  package static let known: Self = [.files, .commands, .sockets, .processes, .identities]
+  package static let known: Self = [.files, .commands, .sockets, .processes, .identities, .signals]
 }
 
 extension LaunchPlan.LandlockGrant: WireCodable {
