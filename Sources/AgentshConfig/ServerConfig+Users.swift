@@ -4,7 +4,7 @@ package struct UserLimits: Sendable, Equatable {
   /// Programs that run or are being started, each with its supervisor.
   package var launches = 64
   /// Open connections to the API.
-  package var connections = 256
+  package var connections = 128
   /// Over it the user's supervisors wait, and with them the calls that make events. A burst of five seconds is let through.
   package var eventsPerSecond = 20_000
   /// For all spools together; each launch has its share, or `spool.limit_mb` where that is less.

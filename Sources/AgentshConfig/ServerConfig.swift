@@ -19,7 +19,7 @@ import LinuxSystem
 ///       groups: {devs: [open]}
 ///       user_files: refuse         # or allow: a user's file in place of the operator's policy
 ///     roles: {admin_groups: [agentsh-admin]}
-///     limits: {sessions: 256, launches: 64, connections: 256, events_per_second: 20000, spool_mb: 4096}   # per user
+///     limits: {sessions: 256, launches: 64, connections: 128, events_per_second: 20000, spool_mb: 4096}   # per user
 ///     variables: {REGISTRY: registry.example.org}
 package struct ServerConfig: Sendable, Equatable {
   package var idleTimeout: Duration = .seconds(600)

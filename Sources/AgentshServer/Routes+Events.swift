@@ -75,12 +75,15 @@ extension Routes {
     query.limit = Self.page
     query.after = start
     var lastWrite = monotonicClock()
+    var wakesAtEnd = 0
     try await writer.write(ByteBuffer(string: ": agentsh\n\n"))
     for await _ in wakes {
       // Asked before the events: what was stored before the end is still sent.
       let isOver = session.isDestroyed || session.phase == .finished
+      var isTold = !session.isDestroyed
       while true {
         let events = try await services.store.events(query)
+        if events.contains(where: { $0.type == "session_destroyed" }) { isTold = true }
         for event in events { try await writer.write(ByteBuffer(string: Self.message(event))) }
         if let last = events.last {
           query.after = last.position
@@ -88,7 +91,9 @@ extension Routes {
         }
         if events.count < Self.page { break }
       }
-      if isOver { return }
+      // The last event of a session is stored shortly after the session counts as deleted.
+      wakesAtEnd += isOver ? 1 : 0
+      if isOver, isTold || wakesAtEnd > 3 { return }
       if monotonicClock() - lastWrite >= Self.heartbeatSeconds * 1_000_000_000 {
         try await writer.write(ByteBuffer(string: ":\n\n"))
         lastWrite = monotonicClock()

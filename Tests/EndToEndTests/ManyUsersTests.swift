@@ -230,9 +230,49 @@ import Testing
     try machine.startDaemon()
     #expect(
       try eventually {
-        let path = "/api/v1/sessions/work-alice/history?type=file_open,file_create&path=**/late"
-        return ((try machine.api("GET", path, as: machine.alice).body as? [Any]) ?? []).isEmpty == false
+        let path = "/api/v1/sessions/work-alice/history?type=file_write"
+        let events = try machine.api("GET", path, as: machine.alice).body as? [[String: Any]] ?? []
+        return events.contains { text($0["path"]).hasSuffix("/late") }
       }, "\(machine.daemonErrors)")
     #expect(try machine.run(["/bin/ls", "/var/lib/agentsh/spool"], as: machine.root).output.isEmpty)
+  }
+
+  @Test func `sessions of one name come back to their owners after a restart`() throws {
+    let machine = try Machine()
+    try machine.startDaemon()
+    let users = [machine.alice, machine.bob]
+    let running = try users.map { user in
+      try machine.start(
+        machine.python([
+          "launch", "--policy", "open", "--id", "work", "--", "/bin/sh", "-c",
+          "touch made; while [ ! -e go ]; do sleep 0.05; done; id -u",
+        ]), as: user)
+    }
+    #expect(eventually { users.allSatisfy { FileManager.default.fileExists(atPath: $0.home + "/made") } })
+    kill(machine.daemonPid, SIGKILL)
+    try machine.startDaemon()
+    for user in users {
+      #expect(
+        try eventually {
+          let path = "/api/v1/sessions/work/history?type=supervisor_reattached"
+          return (try machine.api("GET", path, as: user).body as? [Any])?.count == 1
+        }, "\(user.name): \(machine.daemonErrors)")
+      #expect(try machine.api("GET", "/api/v1/sessions/work", as: user).status == 200)
+    }
+    #expect(try machine.api("GET", "/api/v1/sessions/work", as: machine.carol).status == 404)
+    for (user, running) in zip(users, running) {
+      try Data().write(to: URL(filePath: user.home + "/go"))
+      let said = try Machine.answer(running.finish(timeout: .seconds(20)))
+      #expect(text(said["output"]) == "\(user.uid)\n" && said["exit"] as? Int == 0, "\(said)")
+    }
+  }
+
+  @Test func `a user without an account is served like another`() throws {
+    let machine = try Machine()
+    try machine.startDaemon()
+    for form in ["old", "token"] {
+      let said = try machine.launch(["/usr/bin/id", "-u"], as: machine.dave, options: ["--form", form])
+      #expect(text(said["output"]) == "5004\n" && said["exit"] as? Int == 0, "\(said)")
+    }
   }
 }

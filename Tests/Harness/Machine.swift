@@ -14,6 +14,8 @@ package final class Machine {
   package private(set) var alice = User(name: "alice", uid: 5001)
   package private(set) var bob = User(name: "bob", uid: 5002)
   package private(set) var carol = User(name: "carol", uid: 5003)
+  /// Has a home and no line in /etc/passwd.
+  package private(set) var dave = User(name: "dave", uid: 5004)
   package let root = User(name: "root", uid: 0, home: "/root")
   package let client: String
   private let scratch: String
@@ -57,7 +59,7 @@ package final class Machine {
       throw HarnessError(
         "no mount namespace (these tests need CAP_SYS_ADMIN): \(holder.finish(timeout: .zero))")
     }
-    for path in [\Machine.alice, \Machine.bob, \Machine.carol] {
+    for path in [\Machine.alice, \Machine.bob, \Machine.carol, \Machine.dave] {
       let home = directory + "/" + self[keyPath: path].name
       self[keyPath: path].home = home
       mkdir(home, 0o755)
