@@ -144,7 +144,24 @@ extension DaemonStarter {
     let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC
     let result = openAt(AT_FDCWD, PathText(locations.logFile), flags: flags, mode: 0o600)
     guard result >= 0 else { throw failure("\(locations.logFile): \(errnoText(Int32(-result)))", from: 0) }
-    return FileDescriptor(owning: Int32(result))
+    let file = FileDescriptor(owning: Int32(result))
+    try mark(file.number)
+    return file
+  }
+
+  /// A log that takes nothing could not say either why the daemon ended; so it is not started.
+  private func mark(_ file: Int32) throws(ClientError) {
+    let bytes = Array("agentsh: starting the daemon\n".utf8)
+    // SAFETY: the kernel reads `bytes` during the call.
+    let written = unsafe bytes.withUnsafeBytes { bytes in
+      retryingInterrupt {
+        rawCall(Int(SYS_write), Int(file), kernelAddress(bytes.baseAddress), bytes.count)
+      }
+    }
+    guard written == bytes.count else {
+      let cause = written < 0 ? Int32(-written) : ENOSPC
+      throw failure("nothing can be recorded: \(locations.logFile): write: \(errnoText(cause))", from: 0)
+    }
   }
 
   /// With the last lines that were written to the log since it had `from` bytes.

@@ -14,9 +14,13 @@ package final class EventSender: Sendable {
     /// Sent and not confirmed: last record's number and the frame.
     var unconfirmed: [(last: UInt64, frame: [UInt8])] = []
     var unconfirmedBytes = 0
+    /// `channel` is new, and nothing that was sent on the one before has been sent on it.
+    var sendAgain = false
     var closing = false
     var finished = false
     var spooled = false
+    var overflowed = false
+    var failure: SystemCallError?
   }
   private let state: Mutex<State>
   private let changed = FutexWord()
@@ -61,13 +65,14 @@ package final class EventSender: Sendable {
     recorder.arrived.wakeOne()
   }
 
-  /// A daemon has taken the session back: what it may not have stored is sent again before anything new.
+  /// A daemon has taken the session back: what it may not have stored is sent again before anything new, by the
+  /// sender's thread, so that the order holds.
   package func reconnect(_ channel: Channel) {
-    let again: [[UInt8]] = state.withLock { state in
+    state.withLock { state in
       state.channel = channel
-      return state.unconfirmed.map(\.frame)
+      state.sendAgain = true
     }
-    for frame in again where !deliver(frame, over: channel) { return }
+    changed.wakeAll()
     recorder.arrived.wakeOne()
   }
 
@@ -88,6 +93,17 @@ package final class EventSender: Sendable {
     }
   }
 
+  /// The session was ended because the spool could take no more.
+  package var hasOverflowed: Bool { state.withLock { $0.overflowed } }
+
+  /// Why not everything is stored, for the person; to be asked when `progress` is not `stored`.
+  package var remark: String {
+    let (spooled, failure) = state.withLock { ($0.finished && $0.spooled, $0.failure) }
+    if spooled { return "events wait in \(welcome.spoolPath) until a daemon takes them" }
+    let cause = failure.map { "\(welcome.spoolPath): \($0)" } ?? "the daemon has not confirmed them"
+    return "the last events could not be stored (\(cause))"
+  }
+
   /// The loop of the sender's thread.
   package func run() {
     var buffer = WireWriter()
@@ -96,7 +112,7 @@ package final class EventSender: Sendable {
     while true {
       let ticket = recorder.arrived.value
       let closing = state.withLock { $0.closing }
-      flush(&spool)
+      _ = catchUp(&spool)
       if let taken = recorder.drain(into: &buffer) {
         send(buffer.bytes, taken.first, taken.count, &spool)
         continue
@@ -130,9 +146,10 @@ package final class EventSender: Sendable {
       let ticket = changed.value
       let (channel, room) = state.withLock { ($0.channel, $0.unconfirmedBytes < Self.unconfirmedLimit) }
       guard let channel else {
-        store(frame, &spool)
+        store((last, frame), &spool)
         return
       }
+      guard catchUp(&spool) else { continue }
       if !room {
         changed.wait(while: ticket, milliseconds: 200)
         continue
@@ -156,35 +173,26 @@ package final class EventSender: Sendable {
     }
   }
 
-  /// Without a daemon: to disk. What was sent and never confirmed goes first, so that the order holds.
-  private func store(_ frame: [UInt8], _ spool: inout Spool?) {
-    var waiting: [[UInt8]] = state.withLock { state in
-      let frames = state.unconfirmed.map(\.frame)
-      state.unconfirmed = []
-      state.unconfirmedBytes = 0
-      return frames
-    }
-    waiting.append(frame)
-    var told = false
-    for frame in waiting {
-      while true {
-        do throws(SystemCallError) {
-          if spool == nil { spool = try makeSpool() }
-          try spool?.append(frame)
-          break
-        } catch {
-          if welcome.overflow == .kill, !told {
-            told = true
-            onOverflow()
-          }
-          // block: the recorder fills, and with it the supervised calls wait, until a daemon or disk space is there.
-          if state.withLock({ $0.closing }) { return }
-          if channel != nil {
-            state.withLock { $0.unconfirmed.append((UInt64.max, frame)) }
-            break
-          }
-          recorder.arrived.wait(while: recorder.arrived.value, milliseconds: 200)
-        }
+  /// Without a daemon: to disk. What was sent and never confirmed goes first, so that the order holds. What the disk
+  /// does not take waits here until a daemon does, or room is there; meanwhile the recorder fills, and with it the
+  /// supervised calls wait.
+  private func store(_ batch: (last: UInt64, frame: [UInt8]), _ spool: inout Spool?) {
+    var waiting = state.withLock { state in
+      defer {
+        state.unconfirmed = []
+        state.unconfirmedBytes = 0
+      }
+      return state.unconfirmed + [batch]
+    }[...]
+    while let next = waiting.first {
+      if append(next.frame, &spool) {
+        waiting.removeFirst()
+      } else if let channel, catchUp(&spool) {
+        keep(waiting)
+        for (_, frame) in waiting where !deliver(frame, over: channel) { return }
+        return
+      } else {
+        changed.wait(while: changed.value, milliseconds: 100)
       }
     }
   }
@@ -194,22 +202,60 @@ package final class EventSender: Sendable {
     return Spool(owning: FileDescriptor(owning: givenSpool), limit: welcome.spoolLimit)
   }
 
-  /// A daemon is there again: the spool first.
-  private func flush(_ spool: inout Spool?) {
-    guard let channel, spool?.isEmpty == false else { return }
+  /// True when the spool has it. A full one ends the session where the configuration says so; what is left then, as at
+  /// the session's own end, is bounded and goes in.
+  private func append(_ frame: [UInt8], _ spool: inout Spool?) -> Bool {
+    for _ in 0..<2 {
+      let isLast = state.withLock { $0.closing || $0.overflowed }
+      do throws(SystemCallError) {
+        if spool == nil { spool = try makeSpool() }
+        try spool?.append(frame, isLast: isLast)
+        return true
+      } catch {
+        state.withLock { $0.failure = error }
+        guard welcome.overflow == .kill, !isLast else { return false }
+        state.withLock { $0.overflowed = true }
+        onOverflow()
+      }
+    }
+    return false
+  }
+
+  private func keep(_ frames: ArraySlice<(last: UInt64, frame: [UInt8])>) {
+    state.withLock { state in
+      state.unconfirmed += frames
+      state.unconfirmedBytes += frames.reduce(0) { $0 + $1.frame.count }
+    }
+  }
+
+  /// A daemon is there again: first what the one before may not have stored, then the spool. True when nothing older
+  /// than the next batch is left to be sent.
+  private func catchUp(_ spool: inout Spool?) -> Bool {
+    let (channel, again) = state.withLock { state in
+      defer { state.sendAgain = false }
+      return (state.channel, state.sendAgain ? state.unconfirmed.map(\.frame) : [])
+    }
+    guard let channel else { return false }
+    for frame in again where !deliver(frame, over: channel) { return false }
+    guard spool?.isEmpty == false else { return true }
     do throws(SystemCallError) {
-      try spool?.drain { frame in
+      let done = try spool?.drain { frame in
         var reader = WireReader(frame[5...])
         guard let first = try? reader.integer(UInt64.self), let count = try? reader.integer(UInt32.self)
         else { return true }
-        state.withLock { state in
-          state.unconfirmed.append((first + UInt64(count) - 1, frame))
-          state.unconfirmedBytes += frame.count
-        }
+        keep([(first + UInt64(count) - 1, frame)])
         return deliver(frame, over: channel)
       }
+      if done == true { return true }
     } catch {
+      state.withLock { $0.failure = error }
       disconnect(channel)
     }
+    // All of it is on disk still.
+    state.withLock { state in
+      state.unconfirmed = []
+      state.unconfirmedBytes = 0
+    }
+    return false
   }
 }

@@ -31,11 +31,11 @@ extension Mediator {
     switch prepare(notification, &scratch) {
     case .mustWait: handOver(notification)
     case .failed(let errno): notification.fail(errno)
-    case .refused(let errno, let canonical):
+    case .refused(let errno, let canonical, let reason):
       let outcome = outcome(notification, Decision(.deny, .command, default: .unresolved), errno, started)
       let raw = scratch.raw.text
       notification.fail(errno)
-      recorder.record(outcome, rawPath: raw, path: canonical, argv: [])
+      recorder.record(outcome, rawPath: raw, path: canonical, argv: [], reason: reason)
     case .ready(let exec):
       guard notification.isAlive() else {
         notification.fail(EINTR)

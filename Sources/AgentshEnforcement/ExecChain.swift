@@ -24,7 +24,7 @@ private struct Link {
 private enum Progress {
   case done
   case failed(errno: Int32)
-  case refused
+  case refused(reason: String)
   case mustWait
 }
 
@@ -57,7 +57,8 @@ extension Mediator {
       switch progress {
       case .mustWait: return .mustWait
       case .failed(let errno): return .failed(errno: errno)
-      case .refused: return .refused(errno: EACCES, canonical: exec.canonical)
+      case .refused(let reason):
+        return .refused(errno: EACCES, canonical: exec.canonical, reason: reason)
       case .done: break
       }
       guard case .script = exec.format else { break }
@@ -78,7 +79,10 @@ extension Mediator {
     switch readHead(ofPinned: exec.image, mayBlock: scratch.mayBlock, into: &head) {
     case 0: break
     case EAGAIN where !scratch.mayBlock: return .mustWait
-    default: return .refused
+    case EACCES, EPERM:
+      return .refused(
+        reason: "may be run but not read: what it starts could not be decided nor its calls seen")
+    case let errno: return .refused(reason: "could not be read: \(errnoText(errno))")
     }
     exec.format = ExecFormat(head: head)
     guard case .script(let interpreter, let argument) = exec.format else { return .done }
@@ -135,7 +139,8 @@ extension Mediator {
       argv.insert(Array(base), at: 0)
     }
     guard var payload = policy.transparent.payload(of: argv) else {
-      return loader && startsSomething(argv) ? .refused : .done
+      return loader && startsSomething(argv)
+        ? .refused(reason: "what the loader is to start could not be told") : .done
     }
     if loader {
       let progress = decideLoaded(n, &exec, payload, &scratch)
@@ -169,7 +174,9 @@ extension Mediator {
     case .failed(let errno): return .failed(errno: errno)
     case .object(let object):
       var information = stat()
-      guard statDescriptor(object.number, &information) == 0 else { return .refused }
+      guard statDescriptor(object.number, &information) == 0 else {
+        return .refused(reason: "what it starts could not be looked at")
+      }
       var names = CommandNames(
         canonical: canonicalName(object.number, information, &scratch), depth: exec.depth)
       if payload[0].first == UInt8(ascii: "/") { names.called = [payload[0]] }

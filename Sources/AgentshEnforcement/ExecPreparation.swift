@@ -35,7 +35,7 @@ enum Preparation: ~Copyable {
   /// The errno that the kernel would give; nothing was decided.
   case failed(errno: Int32)
   /// Not understood, and so refused and recorded.
-  case refused(errno: Int32, canonical: String)
+  case refused(errno: Int32, canonical: String, reason: String)
   case mustWait
 }
 
@@ -50,6 +50,7 @@ struct ExecTarget {
 extension Mediator {
   private static let knownFlags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW
   private static let eaccess = 0x200  // AT_EACCESS
+  private static let unreadableMemory = "the caller's memory could not be read"
 
   func prepare(_ n: borrowing PendingNotification, _ scratch: inout Scratch) -> Preparation {
     let at = Int(n.call) == Int(SYS_execveat)
@@ -62,14 +63,20 @@ extension Mediator {
     var failed = n.readPath(n.arguments[at ? 1 : 0], into: &scratch.raw)
     scratch.name.removeAll()
     if failed != 0 {
-      return failed == EACCES ? .refused(errno: EACCES, canonical: "") : .failed(errno: failed)
+      return failed == EACCES
+        ? .refused(errno: EACCES, canonical: "", reason: Self.unreadableMemory) : .failed(errno: failed)
     }
     var arguments = ExecArguments()
     failed = arguments.read(from: n.thread, at: target.vector)
     if failed != 0 {
-      return failed == EACCES ? .refused(errno: EACCES, canonical: scratch.raw.text) : .failed(errno: failed)
+      return failed == EACCES
+        ? .refused(errno: EACCES, canonical: scratch.raw.text, reason: Self.unreadableMemory)
+        : .failed(errno: failed)
     }
-    guard assume(n, &scratch) else { return .refused(errno: EACCES, canonical: scratch.raw.text) }
+    guard assume(n, &scratch) else {
+      return .refused(
+        errno: EACCES, canonical: scratch.raw.text, reason: "the caller's identity could not be taken on")
+    }
     target.kernelName = kernelName(scratch.raw, target.directory)
     let called = calledNames(n, target.directory, &scratch)
     switch resolve(n, target, &scratch) {

@@ -49,18 +49,29 @@ struct MainLoop: ~Copyable {
     if channel == nil { reconnect() }
   }
 
-  /// After the end: until the daemon has everything, or nobody is there to take it. True when it has.
+  /// After the end: until the daemon has everything, or it lies in the spool. True when the daemon has it. What neither
+  /// takes is waited for, unless the configuration or the person says otherwise.
   mutating func drain(milliseconds: UInt64) -> Bool {
     supervisor.sender.close()
-    // From the last sign of life on: a daemon that is slow is waited for, one that is stuck is not.
+    let signals = FileDescriptor(owning: openSignals())
+    // From the last sign of life on: a daemon that is slow is waited for without a word.
     var end = monotonicClock() + milliseconds * 1_000_000
-    while monotonicClock() < end {
+    var told = false
+    while true {
+      if monotonicClock() >= end {
+        guard isParent, supervisor.welcome.overflow == .block, !isTold(signals.number) else { return false }
+        if !told {
+          writeError("agentsh: the last events are not stored yet: waiting (interrupt to give up)\n")
+        }
+        told = true
+      }
       switch supervisor.sender.progress {
       case .stored: return true
       case .lost: return false
       case .working: break
       }
       guard let channel = supervisor.sender.channel else {
+        reconnect()
         FutexWord().wait(while: 0, milliseconds: 2)
         continue
       }
@@ -71,7 +82,21 @@ struct MainLoop: ~Copyable {
         end = monotonicClock() + milliseconds * 1_000_000
       }
     }
-    return false
+  }
+
+  /// Whether somebody wants us to end.
+  private func isTold(_ signals: Int32) -> Bool {
+    var information = signalfd_siginfo()
+    while true {
+      // SAFETY: `information` lives across the call.
+      let count = unsafe withUnsafeMutablePointer(to: &information) {
+        rawCall(Int(SYS_read), Int(signals), kernelAddress($0), MemoryLayout<signalfd_siginfo>.size)
+      }
+      guard count == MemoryLayout<signalfd_siginfo>.size else { return false }
+      if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(Int32(bitPattern: information.ssi_signo)) {
+        return true
+      }
+    }
   }
 
   // MARK: the daemon

@@ -38,9 +38,11 @@ struct NotificationProbe {
 
   /// Returns why a call could not be received and answered; nil when it was.
   private mutating func attempt() -> String? {
-    guard Listener.kernelAgreesOnSizes() else {
-      return "the kernel has no seccomp notification, or a newer form of it"
-    }
+    do throws(SystemCallError) {
+      guard try Listener.kernelAgreesOnSizes() else {
+        return "the kernel has a newer form of seccomp notification"
+      }
+    } catch { return "no seccomp notification: \(error)" }
     guard let filter = try? FilterProgram(SyscallTable.rules(.files)) else {
       return "the filter does not compile"
     }

@@ -85,8 +85,10 @@ package final class Recorder: Sendable {
     }
   }
 
-  /// Records an exec with its arguments, or a call whose object is text rather than a path.
-  package func record(_ outcome: Outcome, rawPath: String, path: String, argv: [String]) {
+  /// Records an exec with its arguments, or a call whose object is text rather than a path. `reason`: why no rule was asked.
+  package func record(
+    _ outcome: Outcome, rawPath: String, path: String, argv: [String], reason: String = ""
+  ) {
     let blocked = !outcome.decision.permits
     if blocked { deniedCount.add(1, ordering: .relaxed) }
     if outcome.kind == .exec, !started.load(ordering: .relaxed) { noteStart(outcome, blocked: blocked) }
@@ -98,7 +100,7 @@ package final class Recorder: Sendable {
       writer.value(entry?.command ?? "")
       writer.value(rawPath == path ? "" : rawPath)
       writer.value(path)
-      writer.integer(UInt32(0))
+      writer.value(reason)
       writer.value(argv)
     }
   }

@@ -26,8 +26,10 @@ package struct Spool: ~Copyable {
   package var isEmpty: Bool { size == 0 }
 
   /// Appends a whole frame. Throws EDQUOT at the limit, ENOSPC when the disk is full; nothing is half-written then.
-  package mutating func append(_ frame: [UInt8]) throws(SystemCallError) {
-    guard size + UInt64(frame.count) <= limit else { throw SystemCallError("write", EDQUOT) }
+  ///
+  /// - Parameter isLast: what is left when no call is made any more goes in whatever the limit; it is bounded by the buffers.
+  package mutating func append(_ frame: [UInt8], isLast: Bool = false) throws(SystemCallError) {
+    guard isLast || size + UInt64(frame.count) <= limit else { throw SystemCallError("write", EDQUOT) }
     var written = 0
     while written < frame.count {
       // SAFETY: the rest of the frame, alive across the call.
@@ -45,19 +47,21 @@ package struct Spool: ~Copyable {
     size += UInt64(frame.count)
   }
 
-  /// Hands every frame on, in order, then empties the file. Stops, with everything kept, when `body` says false.
-  package mutating func drain(_ body: ([UInt8]) -> Bool) throws(SystemCallError) {
+  /// Hands every frame on, in order, then empties the file. Stops, with everything kept, when `body` says false, and
+  /// says so.
+  package mutating func drain(_ body: ([UInt8]) -> Bool) throws(SystemCallError) -> Bool {
     var offset: UInt64 = 0
     while offset < size {
       let header = try read(5, at: offset)
       var length = 0
       for index in 0..<4 { length |= Int(header[index]) << (8 * index) }
       let frame = try read(5 + length, at: offset)
-      guard body(frame) else { return }
+      guard body(frame) else { return false }
       offset += UInt64(frame.count)
     }
     _ = truncateDescriptor(file.number, length: 0)
     size = 0
+    return true
   }
 
   private func read(_ count: Int, at offset: UInt64) throws(SystemCallError) -> [UInt8] {

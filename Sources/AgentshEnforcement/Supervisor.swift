@@ -20,6 +20,8 @@ package final class Supervisor: Sendable {
     case frame(Frame.Failure)
     case privileges(SystemCallError)
     case unreadableTarget(errno: Int32)
+    /// A call that nothing works without does not get through to the kernel.
+    case mechanism(SystemCallError)
     case threads(SystemCallError)
   }
 
@@ -39,7 +41,9 @@ package final class Supervisor: Sendable {
     keepFreedMemory()
     self.arguments = arguments
     guard Listener.isListener(arguments.listener) else { throw .notListener }
-    guard Listener.kernelAgreesOnSizes() else { throw .kernelStructures }
+    let fits: Bool
+    do throws(SystemCallError) { fits = try Listener.kernelAgreesOnSizes() } catch { throw .mechanism(error) }
+    guard fits else { throw .kernelStructures }
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
     let channel = Channel(owning: arguments.channel)
@@ -179,7 +183,8 @@ package final class Supervisor: Sendable {
   private func finish(_ status: Int32, stored: Bool) {
     let denied = recorder.denied
     let finished = Finished(exitCode: status, denied: denied)
-    if let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
+    // A daemon that takes no events takes this no sooner.
+    if stored, let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
     guard arguments.launchSocket != nil else { return }
     for line in LaunchLog(arguments.log).failures { writeError("agentsh: \(line)\n") }
     if let refusal = recorder.refusedStart {
@@ -188,8 +193,11 @@ package final class Supervisor: Sendable {
       writeError(
         "agentsh: the policy denies this command: rule \(rule)\(message.isEmpty ? "" : ": \(message)")\n")
     }
+    if sender.hasOverflowed {
+      writeError("agentsh: the event spool is full: the session was ended (spool.on_overflow: kill)\n")
+    }
     if arguments.quiet { return }
-    if !stored { writeError("agentsh: events wait in \(welcome.spoolPath) until a daemon takes them\n") }
+    if !stored { writeError("agentsh: \(sender.remark)\n") }
     if denied > 0 {
       let what = denied == 1 ? "1 operation" : "\(denied) operations"
       writeError(

@@ -20,6 +20,8 @@ extension Supervisor.Failure {
     case .privileges(let error): "cannot drop privileges: \(error)"
     case .unreadableTarget(let errno):
       "the agent's memory could not be read (\(errnoText(errno))): where kernel.yama.ptrace_scope is 2 or 3, or a container forbids ptrace, nothing can be enforced; see `agentsh detect`"
+    case .mechanism(let error):
+      "this machine, or the container around it, refuses \(error): nothing can be enforced; see `agentsh detect`"
     case .threads(let error): "cannot start a thread: \(error)"
     }
   }

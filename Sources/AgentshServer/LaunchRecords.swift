@@ -10,23 +10,43 @@ struct LaunchRecords: Sendable {
   /// Nothing larger is read back: a policy with a lot of rules, and room.
   static let sizeLimit = 1 << 25
 
-  /// On disk when it returns. `fsync(2)`, `rename(2)`
+  /// Whether there is room for a record, and some events beside it: a file is written and removed again. Throws ENOSPC,
+  /// EDQUOT, EROFS.
+  func proveRoom() throws(SystemCallError) {
+    let path = "\(directory)/\(LaunchID.random()).room"
+    defer { _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0) }
+    _ = try write([UInt8](repeating: 0, count: Self.room), to: path)
+  }
+
+  private static let room = 16 << 10
+
+  /// On disk when it returns; nothing is left when it throws. `fsync(2)`, `rename(2)`
   func save(_ record: LaunchRecord) throws(SystemCallError) {
     var writer = WireWriter()
     writer.value(record)
     let path = file(record.id)
     let temporary = path + ".new"
     _ = unlinkAt(AT_FDCWD, PathText(temporary), flags: 0)
-    let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
-    let opened = try check("open", openAt(AT_FDCWD, PathText(temporary), flags: flags, mode: 0o600))
-    let file = FileDescriptor(owning: Int32(opened))
-    try writeAll(writer.bytes, to: file.number)
-    try check("fsync", rawCall(Int(SYS_fsync), Int(file.number)))
-    try check("rename", renameAt2(AT_FDCWD, PathText(temporary), AT_FDCWD, PathText(path), flags: 0))
+    do throws(SystemCallError) {
+      let file = try write(writer.bytes, to: temporary)
+      try check("fsync", rawCall(Int(SYS_fsync), Int(file.number)))
+      try check("rename", renameAt2(AT_FDCWD, PathText(temporary), AT_FDCWD, PathText(path), flags: 0))
+    } catch {
+      _ = unlinkAt(AT_FDCWD, PathText(temporary), flags: 0)
+      throw error
+    }
     let parent = try check(
       "open", openAt(AT_FDCWD, PathText(directory), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC))
     let held = FileDescriptor(owning: Int32(parent))
     try check("fsync", rawCall(Int(SYS_fsync), Int(held.number)))
+  }
+
+  private func write(_ bytes: [UInt8], to path: String) throws(SystemCallError) -> FileDescriptor {
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+    let opened = try check("open", openAt(AT_FDCWD, PathText(path), flags: flags, mode: 0o600))
+    let file = FileDescriptor(owning: Int32(opened))
+    try writeAll(bytes, to: file.number)
+    return file
   }
 
   func remove(_ id: LaunchID) { _ = unlinkAt(AT_FDCWD, PathText(file(id)), flags: 0) }

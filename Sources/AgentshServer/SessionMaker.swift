@@ -15,9 +15,7 @@ struct SessionMaker: Sendable {
     if let home = wanted.home, !home.isEmpty {
       throw .badRequest("home is not taken from the request: it is the one in the user database")
     }
-    if let failure = services.events.failure {
-      throw SessionError(.unavailable, .failed, "events cannot be stored: \(failure)")
-    }
+    try proveRecordable()
     let user = try await user(caller)
     let roots = services.config.workspaceRoots
     // A thread of its own each: the first is left with the caller's rights to files.
@@ -36,6 +34,18 @@ struct SessionMaker: Sendable {
       id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
       policyName: chosen.name, rules: chosen.rules, realPaths: wanted.realPaths ?? false)
     return try add(LiveSession(details), chosen)
+  }
+
+  /// What could not be recorded does not start.
+  private func proveRecordable() throws(SessionError) {
+    if let failure = services.events.failure {
+      let database = services.config.database ?? services.locations.database
+      throw SessionError(.unavailable, .failed, "events cannot be stored in \(database): \(failure)")
+    }
+    do throws(SystemCallError) { try services.records.proveRoom() } catch {
+      throw SessionError(
+        .unavailable, .failed, "nothing can be recorded in \(services.records.directory): \(error)")
+    }
   }
 
   private func add(_ session: LiveSession, _ chosen: PolicyChoice.Chosen) throws(SessionError) -> LiveSession

@@ -54,8 +54,9 @@ package struct RecordConversion: Sendable {
     if !record.command.isEmpty { fields.append(("command", .text(record.command))) }
     if record.errno != 0 { fields.append(("errno", .number(Int64(record.errno)))) }
     fields.append(("latency_us", .number(Int64(record.latencyNanoseconds / 1000))))
-    if !record.path2.isEmpty { fields.append(("path2", .text(record.path2))) }
+    if !record.path2.isEmpty, record.kind != .exec { fields.append(("path2", .text(record.path2))) }
     if !record.rawPath.isEmpty, record.kind != .exec { fields.append(("raw_path", .text(record.rawPath))) }
+    if !record.path2.isEmpty, record.kind == .exec { fields.append(("reason", .text(record.path2))) }
     fields.append(("syscall", .text(systemCallName(record.call))))
     return fields
   }

@@ -1,6 +1,7 @@
 #include <sched.h>
 #include "CLinux.h"
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -217,6 +218,21 @@ int clinux_wstopsig(int status) { return WSTOPSIG(status); }
 unsigned int clinux_major(unsigned long device) { return major(device); }
 unsigned int clinux_minor(unsigned long device) { return minor(device); }
 unsigned long clinux_makedev(unsigned int a, unsigned int b) { return makedev(a, b); }
+
+/* Before main and before the Swift runtime's own constructors: those look for the runtime's files in /proc and abort, with
+ * words about themselves, where it is not mounted. We need it too: the names, directories and descriptors of callers are
+ * there. The launcher's diagnostics go where it was told. */
+__attribute__((constructor(101))) static void require_proc(void)
+{
+  static const char text[] = "agentsh: /proc is not mounted here, or belongs to another pid namespace: nothing was run\n";
+  char target[16] = "";
+  /* The number that /proc gives us is our own, or it is another namespace's /proc. */
+  if (readlink("/proc/self", target, sizeof target - 1) > 0 && atoi(target) == getpid()) return;
+  const char *log = getenv("AGENTSH_WRAPPER_LOG_FD");
+  int to = log ? atoi(log) : 2;
+  if (write(to, text, sizeof text - 1) < 0) _exit(125);
+  _exit(125);
+}
 
 extern char **environ;
 char **clinux_environ(void) { return environ; }

@@ -51,11 +51,36 @@ package struct Listener: ~Copyable, Sendable {
     clinux_notif_id_valid(number, UInt64.max) == -Int(ENOENT)
   }
 
-  /// Whether the kernel's structures are no larger than ours (SECCOMP_GET_NOTIF_SIZES).
-  package static func kernelAgreesOnSizes() -> Bool {
+  /// Whether a supervisor's calls on a listener get through to the kernel: nil, or the first that does not, and what it
+  /// was answered. A container's own filter may let a listener be made and refuse its use.
+  ///
+  /// Without effect: each is asked for what the kernel refuses in a known way. `seccomp_unotify(2)`
+  package static func refusedCall(on number: Int32) -> SystemCallError? {
+    var request = seccomp_notif()
+    request.id = 1  // not zeroed: EINVAL
+    var response = seccomp_notif_resp()
+    response.id = .max  // nobody's: ENOENT, as below
+    var added = seccomp_notif_addfd()
+    added.id = .max
+    added.srcfd = UInt32(bitPattern: number)
+    // SAFETY: all three live across the calls.
+    let received = unsafe clinux_notif_receive(number, &request)
+    if received != -Int(EINVAL) { return SystemCallError("SECCOMP_IOCTL_NOTIF_RECV", failure(received)) }
+    let sent = unsafe clinux_notif_send(number, &response)
+    if sent != -Int(ENOENT) { return SystemCallError("SECCOMP_IOCTL_NOTIF_SEND", failure(sent)) }
+    let placed = unsafe clinux_notif_addfd(number, &added)
+    if placed != -Int(ENOENT) { return SystemCallError("SECCOMP_IOCTL_NOTIF_ADDFD", failure(placed)) }
+    return nil
+  }
+
+  private static func failure(_ result: Int) -> Int32 { result < 0 ? Int32(truncatingIfNeeded: -result) : 0 }
+
+  /// Whether the kernel's structures are no larger than ours (SECCOMP_GET_NOTIF_SIZES). Throws what the call said where
+  /// there is no answer.
+  package static func kernelAgreesOnSizes() throws(SystemCallError) -> Bool {
     var sizes = seccomp_notif_sizes()
     // SAFETY: `sizes` lives across the call.
-    guard unsafe clinux_notif_sizes(&sizes) == 0 else { return false }
+    try check("seccomp", unsafe clinux_notif_sizes(&sizes))
     return Int(sizes.seccomp_notif) <= MemoryLayout<seccomp_notif>.size
       && Int(sizes.seccomp_notif_resp) <= MemoryLayout<seccomp_notif_resp>.size
   }

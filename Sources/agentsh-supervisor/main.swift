@@ -9,7 +9,9 @@ func supervise(_ words: [String]) -> Int32 {
     return 2
   }
   do throws(Supervisor.Failure) {
-    return try Supervisor(arguments).run()
+    let supervisor = try Supervisor(arguments)
+    try supervisor.proveMechanisms()
+    return supervisor.run()
   } catch {
     Supervisor.report(error.sentence, arguments, Channel(owning: arguments.channel))
     return Supervisor.ownFailure

@@ -105,6 +105,25 @@ import Testing
     #expect(inside.trimmed == "0 failures", "\(inside)")
   }
 
+  @Test(arguments: Caller.allCases) func `fork, vfork, spawn, threads and double forks`(caller: Caller) throws
+  {
+    let place = try Place(as: caller)
+    let program = try place.install("forks")
+    let bare = try place.run([program, "10"])
+    try #require(bare.output == "130 programs\n0 failures\n", "\(bare)")
+    let telling = try place.policy(
+      """
+      file_rules: [{name: files, paths: ["/", "/**"], operations: ["*"], decision: allow}]
+      command_rules:
+        - {name: none-such, commands: [no-such-command], decision: deny}
+        - {name: rest, commands: ["*"], decision: allow}
+      """)
+    for policy in [try place.allowAll, telling] {
+      let inside = try place.wrap([program, "10"], policy: policy)
+      #expect(inside.output == bare.output, "\(inside)")
+    }
+  }
+
   /// The loader's directories, found as /bin/sh would find `swift`.
   private func toolchain() throws -> String {
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""

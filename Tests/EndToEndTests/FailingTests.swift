@@ -142,6 +142,9 @@ import Testing
       chmod(closed, 0)
       expectRefused(
         try place.wrap(["touch", "ran"], options: ["--root", closed]), saying: closed, in: place)
+      // Root's: its own daemon may not, and a daemon that could looks with the caller's rights.
+      expectRefused(
+        try place.wrap(["touch", "ran"], options: ["--root", "/root"]), saying: "/root", in: place)
     }
   }
 

@@ -48,12 +48,37 @@ package final class Place {
     let file = directory + "/passwd"
     try Data(passwd.joined().utf8).write(to: URL(fileURLWithPath: file))
     chmod(file, 0o644)
-    let script = "mount --bind \(file) /etc/passwd && echo ready && exec tail -f /dev/null"
+    return try mountNamespace("mount --bind \(file) /etc/passwd", scratch)
+  }
+
+  /// A process that holds a new mount namespace in which `script` was run; nil when it failed.
+  private static func mountNamespace(_ script: String, _ scratch: String) throws -> Running? {
     let holder = try Running(
-      ["/usr/bin/unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-      environment: ["PATH": "/usr/bin:/bin"], as: nil, input: nil, scratch: scratch)
+      [
+        "/usr/bin/unshare", "--mount", "--propagation", "private", "sh", "-ec",
+        script + "\necho ready; exec tail -f /dev/null",
+      ],
+      environment: ["PATH": administratorPath], as: nil, input: nil, scratch: scratch)
     let ready = eventually(within: .seconds(2)) { holder.outputSoFar == "ready\n" }
     return ready ? holder : nil
+  }
+
+  private static let administratorPath = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+  /// Runs a script as root in a mount namespace of this place's own: what it mounts, everything that is started here from
+  /// now on sees, and nobody else. Takes root, also for an ordinary user's place.
+  package func mountPrivately(_ script: String) throws {
+    guard getuid() == 0 else { throw HarnessError("this test mounts: run Scripts/test as root") }
+    guard let namespace else {
+      namespace = try Self.mountNamespace(script, scratch)
+      guard namespace != nil else { throw HarnessError("not mounted: \(script)") }
+      return
+    }
+    let done = try Running(
+      ["/usr/bin/nsenter", "--mount", "--target", String(namespace.pid), "sh", "-ec", script],
+      environment: ["PATH": Self.administratorPath], as: nil, input: nil, scratch: scratch
+    ).finish()
+    guard done.succeeded else { throw HarnessError("not mounted: \(script): \(done)") }
   }
 
   deinit {
@@ -127,11 +152,16 @@ package final class Place {
 
   /// Starts a program, bare. `words[0]` is an absolute path; the working directory is the workspace.
   package func start(_ words: [String], input: String? = nil, in folder: String? = nil) throws -> Running {
-    let entering = namespace.map { ["/usr/bin/nsenter", "--mount", "--target", String($0.pid)] } ?? []
+    var entering = namespace.map { ["/usr/bin/nsenter", "--mount", "--target", String($0.pid)] } ?? []
+    var starter = uid
+    if namespace != nil, let uid {
+      // Only root enters; then it is the user's turn.
+      entering += ["/usr/bin/setpriv", "--reuid", "\(uid)", "--regid", "\(uid)", "--clear-groups"]
+      starter = nil
+    }
     return try Running(
-      entering + ["/usr/bin/env", "-C", folder ?? workspace] + words, environment: variables, as: uid,
-      input: input,
-      scratch: scratch)
+      entering + ["/usr/bin/env", "-C", folder ?? workspace] + words, environment: variables, as: starter,
+      input: input, scratch: scratch)
   }
 
   /// Runs a program, bare.

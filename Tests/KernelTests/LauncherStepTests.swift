@@ -70,6 +70,9 @@ struct LauncherStepTests {
     for list in ["2", "77", "3,,4", "x", "5 ", "99999999999"] {
       try expect(.badKeptDescriptor) { $0.environment["AGENTSH_KEEP_FDS"] = list }
     }
+    try expect(.badKeptDescriptor, saying: "more than 64") {
+      $0.environment["AGENTSH_KEEP_FDS"] = [String](repeating: "4", count: 65).joined(separator: ",")
+    }
   }
 
   @Test("a command that is not there")
@@ -99,6 +102,12 @@ struct LauncherStepTests {
   func capabilities() throws {
     try expect(.capabilities, under: Fault(.capset, nil, EPERM), saying: "capset: EPERM")
     try expect(.capabilities, under: Fault(.prctl, (0, 47), EINVAL), saying: "prctl: EINVAL")
+    try expect(.capabilities, under: Fault(.capget, nil, EPERM), saying: "capget: EPERM")
+    if getuid() == 0 {
+      // PR_CAPBSET_READ, PR_CAPBSET_DROP: root alone has a bounding set to narrow.
+      try expect(.capabilities, under: Fault(.prctl, (0, 23), EPERM), saying: "prctl: EPERM")
+      try expect(.capabilities, under: Fault(.prctl, (0, 24), EPERM), saying: "prctl: EPERM")
+    }
     // Success without effect is noticed.
     try expect(.capabilities, under: Fault(.capset, nil, 0))
   }
@@ -137,6 +146,8 @@ struct LauncherStepTests {
   @Test("descriptors that cannot be closed")
   func descriptors() throws {
     try expect(.descriptors, under: Fault(.close_range, (0, 3), ENOSYS), saying: "close_range: ENOSYS")
+    // What stays is the log, and that until execve only: FD_CLOEXEC.
+    try expect(.descriptors, under: Fault(.fcntl, (1, 2), EPERM), saying: "fcntl: EPERM")
   }
 
   @Test("an execve that the supervisor or Landlock denies")

@@ -72,7 +72,9 @@ struct Wrap {
       program: stage.launcher, command: commandBytes(program, environment), environment: environment,
       descriptors: descriptors)
     let launched = try request.start()
-    for sentence in (response.degraded ?? []) + launched.log.degraded {
+    // Who becomes the supervisor says what the launcher wrote as such.
+    let missing = response.supervise == true ? [] : launched.log.degraded
+    for sentence in (response.degraded ?? []) + missing {
       Output.note("agentsh: not enforced: \(sentence)")
     }
     if response.supervise == true {
