@@ -112,8 +112,8 @@ let tests: [(String, [String])] = [
   (
     "AgentshServerTests",
     [
-      "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshEvent", "AgentshPolicy",
-      "AgentshWire", "LinuxSystem", "CLinux",
+      "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshAudit", "AgentshConfig", "AgentshEvent",
+      "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux",
     ]
   ),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshWire"]),

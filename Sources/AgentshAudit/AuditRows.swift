@@ -42,7 +42,7 @@ package struct AuditRows: Sendable {
 
   package var count: Int { rows.count }
   /// All lines.
-  var lines: [UInt8] { text.bytes }
+  package var lines: [UInt8] { text.bytes }
   /// A row's line without its newline.
   func line(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<(ends[index] - 1) }
 

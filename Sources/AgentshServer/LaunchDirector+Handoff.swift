@@ -30,7 +30,7 @@ extension LaunchDirector {
     guard waiting.count < quota else {
       throw .limit("\(waiting.count) programs of yours are being started already")
     }
-    let launch = Launch(id: .random(), session: session, welcome: welcome(session))
+    let launch = Launch(id: .random(), session: session, welcome: welcome(session), intake: services.intake)
     let token = randomBytes(HandoffMessage.tokenSize)
     let path: String
     do throws(SystemCallError) {

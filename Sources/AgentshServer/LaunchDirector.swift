@@ -1,4 +1,5 @@
 import AgentshAPI
+import AgentshAudit
 import AgentshSession
 import AgentshWire
 import CLinux
@@ -63,6 +64,7 @@ final class LaunchDirector: Sendable {
   private func release(_ launch: Launch) {
     guard launch.release() else { return }
     services.records.remove(launch.id)
+    launch.events.finish()
     launches.withLock { _ = $0.removeValue(forKey: launch.id) }
   }
 

@@ -10,7 +10,8 @@ struct LaunchRecords: Sendable {
   /// Nothing larger is read back: a policy with a lot of rules, and room.
   static let sizeLimit = 1 << 25
 
-  /// On disk when it returns. `fsync(2)`, `rename(2)`
+  /// A whole file, or none of this launch, when it returns. It need not outlive the kernel, so nothing is forced to the
+  /// disk: after a power failure no supervisor is left to come back. `rename(2)`
   func save(_ record: LaunchRecord) throws(SystemCallError) {
     var writer = WireWriter()
     writer.value(record)
@@ -21,12 +22,7 @@ struct LaunchRecords: Sendable {
     let opened = try check("open", openAt(AT_FDCWD, PathText(temporary), flags: flags, mode: 0o600))
     let file = FileDescriptor(owning: Int32(opened))
     try writeAll(writer.bytes, to: file.number)
-    try check("fsync", rawCall(Int(SYS_fsync), Int(file.number)))
     try check("rename", renameAt2(AT_FDCWD, PathText(temporary), AT_FDCWD, PathText(path), flags: 0))
-    let parent = try check(
-      "open", openAt(AT_FDCWD, PathText(directory), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-    let held = FileDescriptor(owning: Int32(parent))
-    try check("fsync", rawCall(Int(SYS_fsync), Int(held.number)))
   }
 
   func remove(_ id: LaunchID) { _ = unlinkAt(AT_FDCWD, PathText(file(id)), flags: 0) }
@@ -39,6 +35,8 @@ struct LaunchRecords: Sendable {
       let path = directory + "/" + name
       switch readAll(path, limit: Self.sizeLimit) {
       case .failure(let error): problems.append("\(path): \(error)")
+      // What a power failure left of it.
+      case .success(let bytes) where bytes.isEmpty: _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0)
       case .success(let bytes):
         do throws(WireError) {
           var reader = WireReader(bytes)

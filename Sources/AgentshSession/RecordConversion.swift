@@ -1,5 +1,5 @@
 package import AgentshAudit
-package import AgentshEvent
+import AgentshEvent
 package import AgentshPolicy
 package import AgentshWire
 
