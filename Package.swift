@@ -36,6 +36,7 @@ let staticSwift: [LinkerSetting] = [
 
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -54,7 +55,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
   ("AgentshEvent", [], []),
   ("AgentshWire", ["AgentshPolicy", "AgentshEvent"], []),
   ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"], [yams]),
-  ("AgentshAudit", ["AgentshEvent", "LinuxSystem", "CLinux"], [grdb]),
+  ("AgentshAudit", ["AgentshEvent", "LinuxSystem", "CLinux"], [grdb, sqlite]),
   (
     "AgentshEnforcement",
     [
@@ -111,8 +112,8 @@ let tests: [(String, [String])] = [
   (
     "AgentshServerTests",
     [
-      "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshEvent", "AgentshPolicy",
-      "AgentshWire", "LinuxSystem", "CLinux",
+      "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshAudit", "AgentshConfig", "AgentshEvent",
+      "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux",
     ]
   ),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshWire"]),

@@ -1,4 +1,3 @@
-import AgentshEvent
 import GRDB
 import LinuxSystem
 import Synchronization
@@ -73,27 +72,25 @@ package final class EventStore: Sendable {
 
   /// Stores a batch in one transaction; blocks. Returns how many were new: what is known already is passed over.
   @discardableResult
-  package func append(_ records: [AuditRecord]) throws(AuditError) -> Int {
-    do { return try writer.withLock { writer in try write(records, &writer) } } catch {
+  package func append(_ rows: AuditRows) throws(AuditError) -> Int {
+    do { return try writer.withLock { writer in try write(rows, &writer) } } catch {
       throw .append(cause: "\(error)")
     }
   }
 
-  private func write(_ records: [AuditRecord], _ writer: inout Writer) throws -> Int {
+  private func write(_ rows: AuditRows, _ writer: inout Writer) throws -> Int {
     try pool.writeWithoutTransaction { db in
       try db.execute(sql: "BEGIN IMMEDIATE")
       var start: Int?
       do {
         try writer.forgetWhatOthersChanged(db)
-        let committed = try Int.fetchOne(db, sql: "SELECT length FROM journal")
-        let (inserted, lines) = try insert(records, &writer.names, db)
+        let committed = try Int.fetchOne(db.cachedStatement(sql: "SELECT length FROM journal"))
+        let (inserted, lines) = try insert(rows, &writer.names, db)
         let length = try writer.journal.prepare(committed: committed)
         start = length
         try onStep(.journal)
         try writer.journal.append(lines, at: length)
-        try db.execute(
-          sql: "INSERT INTO journal VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET length = excluded.length",
-          arguments: [length + lines.count])
+        try db.cachedStatement(sql: Self.lengthening).execute(arguments: [length + lines.count])
         try onStep(.commit)
         try db.execute(sql: "COMMIT")
         return inserted
@@ -107,40 +104,31 @@ package final class EventStore: Sendable {
     }
   }
 
-  private func insert(_ records: [AuditRecord], _ names: inout Names, _ db: Database) throws -> (Int, [UInt8])
-  {
-    let statement = try db.cachedStatement(sql: Self.insertion)
-    var lines: [UInt8] = []
-    lines.reserveCapacity(records.count * 384)
-    var inserted = 0
-    for record in records {
-      try onStep(.insert)
-      let json = record.event.json
-      statement.setUncheckedArguments(try Self.values(record, json, &names, db))
-      try statement.execute()
-      if db.changesCount == 0 { continue }
-      inserted += 1
-      lines.append(contentsOf: json)
-      lines.append(0x0A)
+  private static let lengthening =
+    "INSERT INTO journal VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET length = excluded.length"
+
+  /// Returns how many rows were new, and their lines.
+  private func insert(_ rows: AuditRows, _ names: inout Names, _ db: Database) throws -> (Int, [UInt8]) {
+    let insertion = try Insertion(db)
+    defer { insertion.end() }
+    let lines = rows.lines
+    // SAFETY: the pointer is used inside the closure alone.
+    let known = try unsafe lines.withUnsafeBytes { bytes in
+      var known: [Int] = []
+      for (index, row) in rows.rows.enumerated() {
+        try onStep(.insert)
+        if try unsafe !insertion.insert(row, &names, bytes, rows.line(index)) { known.append(index) }
+      }
+      return known
     }
-    return (inserted, lines)
-  }
-
-  private static let insertion = """
-    INSERT OR IGNORE INTO events (stream, number, owner, session, time, type, decision, effective, path, json)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    """
-
-  private static func values(
-    _ record: AuditRecord, _ json: [UInt8], _ names: inout Names, _ db: Database
-  ) throws -> StatementArguments {
-    let event = record.event
-    return [
-      Int64(bitPattern: record.stream), Int64(bitPattern: record.number), Int64(record.owner),
-      try names.id(event.sessionID, db), Int64(clamping: event.timestamp), try names.id(event.type, db),
-      event.policy?.decision, event.policy?.effectiveDecision, try event.path.map { try names.id($0, db) },
-      String(decoding: json, as: UTF8.self),
-    ]
+    if known.isEmpty { return (rows.count, lines) }
+    let isKnown = Set(known)
+    var new: [UInt8] = []
+    for index in rows.rows.indices where !isKnown.contains(index) {
+      new.append(contentsOf: lines[rows.line(index)])
+      new.append(0x0A)
+    }
+    return (rows.count - known.count, new)
   }
 
   /// What is asked for, in the order asked for.

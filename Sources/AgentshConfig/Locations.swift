@@ -24,6 +24,8 @@ package struct Locations: Sendable, Equatable {
   package var database: String { stateDirectory + "/events.sqlite" }
   package var eventLog: String { stateDirectory + "/events.jsonl" }
   package var spoolDirectory: String { stateDirectory + "/spool" }
+  /// Events that were taken and are not in the database yet.
+  package var intakeDirectory: String { stateDirectory + "/intake" }
 
   /// What the system's daemon uses.
   package static let system = Locations(

@@ -3,23 +3,21 @@ extension Event {
   package var json: [UInt8] {
     var out = JSONText()
     out.reserve(512)
+    write(to: &out)
+    return out.bytes
+  }
+
+  /// The same behind what `out` has already.
+  package func write(to out: inout JSONText) {
     out.begin()
     out.field("id", id)
-    out.field("timestamp", rfc3339(timestamp))
+    out.field("timestamp", time: timestamp)
     out.field("type", type)
     out.field("session_id", sessionID)
     if let commandID { out.field("command_id", commandID) }
     if let source { out.field("source", source) }
     if let pid { out.field("pid", Int64(pid)) }
-    if let policy {
-      out.key("policy")
-      out.begin()
-      out.field("decision", policy.decision)
-      out.field("effective_decision", policy.effectiveDecision)
-      out.field("rule", policy.rule)
-      if let message = policy.message { out.field("message", message) }
-      out.end()
-    }
+    if let policy { policy.write(to: &out) }
     if let parentPid { out.field("parent_pid", Int64(parentPid)) }
     if let depth { out.field("depth", Int64(depth)) }
     if let path { out.field("path", path) }
@@ -30,91 +28,37 @@ extension Event {
     if let domain { out.field("domain", domain) }
     if let remote { out.field("remote", remote) }
     if let effectiveAction { out.field("effective_action", effectiveAction) }
-    if !fields.isEmpty {
-      out.key("fields")
-      out.begin()
-      for (key, value) in fields {
-        switch value {
-        case .text(let text): out.field(key, text)
-        case .number(let number): out.field(key, number)
-        case .flag(let flag): out.field(key, flag)
-        case .list(let list): out.field(key, list)
-        }
+    writeFields(to: &out)
+    out.end()
+  }
+
+  private func writeFields(to out: inout JSONText) {
+    guard !fields.isEmpty else { return }
+    out.key("fields")
+    out.begin()
+    for (key, value) in fields {
+      switch value {
+      case .text(let text): out.field(key, text)
+      case .number(let number): out.field(key, number)
+      case .flag(let flag): out.field(key, flag)
+      case .list(let list): out.field(key, list)
       }
-      out.end()
     }
     out.end()
-    return out.bytes
   }
 }
 
-/// A JSON object written front to back. RFC 8259.
-package struct JSONText {
-  package private(set) var bytes: [UInt8] = []
-  private var first = true
-
-  package init() {}
-  package mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
-  package mutating func begin() {
-    bytes.append(UInt8(ascii: "{"))
-    first = true
+extension PolicyOutcome {
+  /// As the field `policy` of an object that has been begun.
+  package func write(to out: inout JSONText) {
+    out.key("policy")
+    out.begin()
+    out.field("decision", decision)
+    out.field("effective_decision", effectiveDecision)
+    out.field("rule", rule)
+    if let message { out.field("message", message) }
+    out.end()
   }
-  package mutating func end() {
-    bytes.append(UInt8(ascii: "}"))
-    first = false
-  }
-  package mutating func key(_ name: String) {
-    if !first { bytes.append(UInt8(ascii: ",")) }
-    first = false
-    string(name)
-    bytes.append(UInt8(ascii: ":"))
-  }
-  package mutating func field(_ name: String, _ value: String) {
-    key(name)
-    string(value)
-  }
-  package mutating func field(_ name: String, _ value: Int64) {
-    key(name)
-    bytes.append(contentsOf: String(value).utf8)
-  }
-  package mutating func field(_ name: String, _ value: Bool) {
-    key(name)
-    bytes.append(contentsOf: (value ? "true" : "false").utf8)
-  }
-  package mutating func field(_ name: String, _ value: [String]) {
-    key(name)
-    bytes.append(UInt8(ascii: "["))
-    for (index, item) in value.enumerated() {
-      if index > 0 { bytes.append(UInt8(ascii: ",")) }
-      string(item)
-    }
-    bytes.append(UInt8(ascii: "]"))
-  }
-
-  private mutating func string(_ text: String) {
-    bytes.append(UInt8(ascii: "\""))
-    defer { bytes.append(UInt8(ascii: "\"")) }
-    // Nearly every text needs no escape and goes in as one copy.
-    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C && $0 != 0x7F }) {
-      bytes.append(contentsOf: text.utf8)
-      return
-    }
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-        bytes.append(UInt8(ascii: "\\"))
-        bytes.append(byte)
-      case 0x0A: bytes.append(contentsOf: [0x5C, 0x6E])
-      case 0x09: bytes.append(contentsOf: [0x5C, 0x74])
-      case 0x0D: bytes.append(contentsOf: [0x5C, 0x72])
-      case 0..<0x20, 0x7F:
-        bytes.append(contentsOf: [0x5C, 0x75, 0x30, 0x30, hex(byte >> 4), hex(byte & 15)])
-      default: bytes.append(byte)
-      }
-    }
-  }
-
-  private func hex(_ digit: UInt8) -> UInt8 { digit < 10 ? 0x30 + digit : 0x57 + digit }
 }
 
 /// `2026-11-23T17:14:03.412499223Z` from nanoseconds since 1970, UTC. RFC 3339.

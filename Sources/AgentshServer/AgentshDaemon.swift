@@ -51,7 +51,7 @@ package enum AgentshDaemon {
       group.maximumGracefulShutdownDuration = .seconds(graceSeconds)
       try await runUntilToldToEnd(ServiceGroup(configuration: group))
     } catch { throw DaemonFailure("\(error)") }
-    await close(services)
+    await close(services, director)
   }
 
   /// Being cancelled is being told to end, as SIGTERM is: what waits is stored first.
@@ -83,9 +83,16 @@ package enum AgentshDaemon {
       }, logger: services.logger)
   }
 
-  private static func close(_ services: Services) async {
-    let isStored = try? await onThread("close") { .success(services.events.close(milliseconds: 5000)) }
-    if isStored != true { services.logger.error("some events of the daemon could not be stored") }
+  private static func close(_ services: Services, _ director: LaunchDirector) async {
+    // Supervisors go on alone; what they send from now on is taken by the next daemon.
+    for launch in director.all { launch.events.finish() }
+    services.events.finish()
+    let isStored = try? await onThread("close") { .success(services.intake.close(milliseconds: 5000)) }
+    if isStored != true {
+      services.logger.error(
+        "not all events are in the database; the next daemon takes them from \(services.locations.intakeDirectory)"
+      )
+    }
     HandoffPlace.removeAll(below: services.locations.handoffDirectory)
     DaemonSetup.removeStale(services.locations.socket)
     DaemonSetup.removeStale(services.locations.supervisorSocket)

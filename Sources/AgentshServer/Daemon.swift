@@ -1,3 +1,4 @@
+import AgentshAPI
 import AgentshAudit
 import AgentshConfig
 import AgentshEvent
@@ -15,7 +16,9 @@ struct Services: Sendable {
   let configFile: String
   let programs: Programs
   let store: EventStore
-  let events: EventQueue
+  let intake: EventIntake
+  /// The daemon's own.
+  let events: OwnEvents
   let lifecycle: LifecycleEvents
   let registry: SessionRegistry
   let records: LaunchRecords
@@ -26,6 +29,21 @@ struct Services: Sendable {
   let home: String
   /// Nanoseconds since 1970.
   let startedAt: UInt64
+
+  /// Before events are asked for: what was taken until now is in the store when it returns. Throws 503 when the store
+  /// refuses, for the answer would lack what was confirmed.
+  func catchUp() async throws(SessionError) {
+    if intake.isEmpty { return }
+    let intake = intake
+    try await onThread("catch-up") { () -> Result<Void, SessionError> in
+      Result { () throws(SessionError) in
+        do throws(AuditError) { try intake.catchUp() } catch {
+          throw SessionError(
+            .unavailable, .failed, "\(error)", hint: "free some space, or look at the log")
+        }
+      }
+    }
+  }
 
   /// An event of the daemon's own; that it could not be taken is logged, for it is no longer worth stopping for.
   func record(_ event: Event, owner: UInt32) {
@@ -94,6 +112,8 @@ final class EventFeed: Sendable {
     var next: UInt64 = 0
   }
   private let state = Mutex(State())
+
+  var hasFollowers: Bool { state.withLock { !$0.followers.isEmpty } }
 
   func wake() {
     let followers = state.withLock { Array($0.followers.values) }

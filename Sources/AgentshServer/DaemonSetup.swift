@@ -75,7 +75,8 @@ struct DaemonSetup {
     let handoffMode: UInt32 = locations.isSystem ? 0o711 : 0o700
     let wanted: [(String, UInt32)] = [
       (locations.stateDirectory, 0o700), (locations.spoolDirectory, 0o700),
-      (locations.stateDirectory + "/launches", 0o700), (locations.handoffDirectory, handoffMode),
+      (locations.stateDirectory + "/launches", 0o700), (locations.intakeDirectory, 0o700),
+      (locations.handoffDirectory, handoffMode),
     ]
     for (path, mode) in wanted {
       _ = try asFailure { () throws(PrivateDirectoryError) in
@@ -94,18 +95,30 @@ struct DaemonSetup {
       databasePath: config.database ?? locations.database, journalPath: config.eventLog ?? locations.eventLog)
     let store = try asFailure { () throws(AuditError) in try EventStore(settings) }
     let feed = EventFeed()
-    let queue = try asFailure { () throws(SystemCallError) in
-      try EventQueue(store: store, stream: LaunchID.random().number, onStored: { feed.wake() }) { error in
-        logger.error("\(error); trying again")
-      }
-    }
+    let intake = try intake(locations, store, feed, logger)
     return Services(
       locations: locations, config: config, configFile: options.config ?? locations.configFile,
-      programs: programs, store: store, events: queue,
+      programs: programs, store: store, intake: intake,
+      events: OwnEvents(intake, stream: LaunchID.random().number),
       lifecycle: LifecycleEvents(clock: wallClock),
       registry: SessionRegistry(perOwnerLimit: config.limits.sessions),
       records: LaunchRecords(directory: locations.stateDirectory + "/launches"), feed: feed, logger: logger,
       onDemand: options.mode == .onDemand, home: home, startedAt: wallClock())
+  }
+
+  private static func intake(
+    _ locations: Locations, _ store: EventStore, _ feed: EventFeed, _ logger: Logger
+  ) throws(DaemonFailure) -> EventIntake {
+    var listener = EventIntake.Listener()
+    listener.onStored = { feed.wake() }
+    listener.onFailure = { logger.error("\($0); trying again") }
+    listener.onBad = { logger.error("\($0)") }
+    listener.isWatched = { feed.hasFollowers }
+    return try asFailure { () throws(SystemCallError) in
+      try EventIntake(
+        EventIntake.Settings(directory: locations.intakeDirectory), store: store,
+        decode: { try IntakeHead($0).source }, listener: listener)
+    }
   }
 
   /// `supervisor.sock`. Others' supervisors come to the machine's daemon; they prove themselves by key and kernel.

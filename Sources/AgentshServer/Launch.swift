@@ -1,3 +1,4 @@
+import AgentshAudit
 import AgentshSession
 import AgentshWire
 import CLinux
@@ -9,7 +10,8 @@ final class Launch: Sendable {
   let id: LaunchID
   let session: LiveSession
   let welcome: Welcome
-  let conversion: RecordConversion
+  /// Where its events go.
+  let events: StreamIntake
 
   private struct State {
     var supervisor: SharedDescriptor?
@@ -26,11 +28,14 @@ final class Launch: Sendable {
   /// Held while a frame is written, so that frames do not mix.
   private let writing = Mutex(())
 
-  init(id: LaunchID, session: LiveSession, welcome: Welcome) {
+  init(id: LaunchID, session: LiveSession, welcome: Welcome, intake: EventIntake) {
     self.id = id
     self.session = session
     self.welcome = welcome
-    conversion = RecordConversion(sessionID: session.details.id, rules: welcome.policy)
+    let head = IntakeHead.supervisor(
+      stream: id.number, owner: session.details.ownerUID, sessionID: session.details.id,
+      rules: welcome.policy)
+    events = StreamIntake(intake, stream: id.number, source: head.source) { head.bytes }
   }
 
   /// pidfds of the supervisor and of the program's first process. `spawned`: the supervisor is our child.

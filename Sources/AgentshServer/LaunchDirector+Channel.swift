@@ -37,7 +37,7 @@ extension LaunchDirector {
           perform(launch.session.apply(.ready(degraded: ready.degraded), to: launch.id), launch)
           awaitsReady = false
           onReady()
-        case .events where !awaitsReady: try store(try decode(payload), launch)
+        case .events where !awaitsReady: try take(payload, launch)
         case .finished where !awaitsReady:
           let finished: Finished = try decode(payload)
           guard launch.detach(generation) else { return }
@@ -73,20 +73,19 @@ extension LaunchDirector {
 
   // MARK: events
 
-  /// Into the store, then `stored`. While the store refuses, nothing more is read: the supervisor keeps its events,
+  /// Onto the disk as it came, then `stored`. While that fails, nothing more is read: the supervisor keeps its events,
   /// and in the end holds up the calls that would make more.
-  private func store(_ batch: EventBatch, _ launch: Launch) throws(ChannelEnd) {
-    guard !batch.records.isEmpty else { return }
-    let (last, overflow) = batch.first.addingReportingOverflow(UInt64(batch.records.count - 1))
-    guard batch.first > 0, !overflow, last <= UInt64(Int64.max) else {
-      throw ChannelEnd("bad frame: event numbers")
+  private func take(_ payload: [UInt8], _ launch: Launch) throws(ChannelEnd) {
+    let numbers: (last: UInt64, count: Int)?
+    do throws(WireError) { numbers = try self.numbers(of: payload) } catch {
+      throw ChannelEnd("bad frame: \(error)")
     }
-    throttle(batch.records.count, launch)
-    let records = auditRecords(batch, launch)
+    guard let (last, count) = numbers else { return }
+    throttle(count, launch)
     var isFirstTry = true
     while true {
       do throws(AuditError) {
-        try services.store.append(records)
+        try launch.events.append(payload)
         break
       } catch {
         if isFirstTry {
@@ -94,21 +93,23 @@ extension LaunchDirector {
         }
         isFirstTry = false
         if launch.isReleased { throw ChannelEnd("the session ended while events could not be stored") }
-        _ = waitForAny([], milliseconds: EventQueue.retryMilliseconds)
+        _ = waitForAny([], milliseconds: EventIntake.retryMilliseconds)
       }
     }
-    services.feed.wake()
     do throws(SystemCallError) { try launch.send(frame(.stored, last)) } catch {
       throw ChannelEnd("the supervisor does not read: \(error)")
     }
   }
 
-  func auditRecords(_ batch: EventBatch, _ launch: Launch) -> [AuditRecord] {
-    batch.records.enumerated().map { index, record in
-      AuditRecord(
-        stream: launch.id.number, number: batch.first + UInt64(index), owner: launch.session.details.ownerUID,
-        event: launch.conversion.event(record))
+  /// The last record's number and how many there are; nil for none. Throws for a payload that is no batch.
+  private func numbers(of payload: [UInt8]) throws(WireError) -> (last: UInt64, count: Int)? {
+    let (first, count) = try EventBatch.check(payload)
+    guard count > 0 else { return nil }
+    let (last, overflow) = first.addingReportingOverflow(UInt64(count - 1))
+    guard first > 0, !overflow, last <= UInt64(Int64.max) else {
+      throw .badValue(offset: 0, what: "event number")
     }
+    return (last, Int(count))
   }
 
   // MARK: the end of a connection
@@ -160,25 +161,23 @@ extension LaunchDirector {
     let path = launch.welcome.spoolPath
     let limit = Int(clamping: launch.welcome.spoolLimit) + FrameHeader.payloadLimit
     guard case .success(let bytes) = readAll(path, limit: limit) else { return }
+    defer { launch.events.finish() }
     var at = 0
     while at < bytes.count {
-      guard let batch = batch(in: bytes, at: &at) else {
+      guard let payload = batch(in: bytes, at: &at) else {
         services.logger.error(
           "session \(launch.session.details.id): \(path) is kept: no event frame at byte \(at)")
         return
       }
-      do throws(AuditError) { _ = try services.store.append(auditRecords(batch, launch)) } catch {
+      do throws(AuditError) { try launch.events.append(payload) } catch {
         // The file stays for the person who looks.
         services.logger.error("session \(launch.session.details.id): \(path) is kept: \(error)")
         return
       }
     }
-    services.feed.wake()
     _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0)
   }
-}
 
-extension LaunchDirector {
   /// Where nothing waits in it: the file was made for a time without a daemon.
   func removeEmptySpool(_ launch: Launch) {
     var status = stat()
@@ -190,18 +189,16 @@ extension LaunchDirector {
   }
 
   /// The batch of the frame at `at`, which moves behind it; nil, and `at` as it was, when there is none.
-  private func batch(in bytes: [UInt8], at: inout Int) -> EventBatch? {
+  private func batch(in bytes: [UInt8], at: inout Int) -> [UInt8]? {
     let start = at + FrameHeader.size
     guard start < bytes.count, let header = try? FrameHeader(Array(bytes[at..<start])),
       header.kind == .events,
       start + header.length <= bytes.count
     else { return nil }
-    // The type is said: an optional one would be a wire type of its own.
-    guard let batch = try? decode(Array(bytes[start..<(start + header.length)]), as: EventBatch.self),
-      batch.first > 0
-    else { return nil }
+    let payload = Array(bytes[start..<(start + header.length)])
+    do throws(WireError) { _ = try numbers(of: payload) } catch { return nil }
     at = start + header.length
-    return batch
+    return payload
   }
 }
 

@@ -37,7 +37,7 @@ extension LaunchDirector {
       services.logger.error("session \(id) cannot be taken back: \(error)")
     }
     for record in records {
-      let launch = Launch(id: record.id, session: session, welcome: record.welcome)
+      let launch = Launch(id: record.id, session: session, welcome: record.welcome, intake: services.intake)
       let isThisBoot = record.bootID == boot && !boot.isEmpty
       let supervisor = isThisBoot ? process(record.supervisorPid, record.supervisorStart) : nil
       let target = isThisBoot ? process(record.targetPid, record.targetStart) : nil
@@ -97,6 +97,8 @@ extension LaunchDirector {
     // An older connection that we still believed in is over.
     _ = launch.session.apply(.channelClosed(cause: nil), to: launch.id)
     perform(launch.session.apply(.reattached, to: launch.id), launch)
+    // What is taken but cannot be stored now is sent again, and known then.
+    try? services.intake.catchUp()
     if let last = try? services.store.lastNumber(of: launch.id.number), last > 0 {
       try? launch.send(frame(.stored, last))
     }

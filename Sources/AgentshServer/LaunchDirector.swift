@@ -1,4 +1,5 @@
 import AgentshAPI
+import AgentshAudit
 import AgentshConfig
 import AgentshSession
 import AgentshWire
@@ -67,6 +68,7 @@ final class LaunchDirector: Sendable {
     guard launch.release() else { return }
     services.records.remove(launch.id)
     removeEmptySpool(launch)
+    launch.events.finish()
     launches.withLock { _ = $0.removeValue(forKey: launch.id) }
   }
 

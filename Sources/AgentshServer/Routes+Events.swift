@@ -14,6 +14,7 @@ extension Routes {
 
   func search(_ request: Request, _ context: PeerContext) async throws -> Response {
     let query = try EventQuery(request, owner: try await owner(try context.sender), session: nil)
+    try await services.catchUp()
     return try await answer(query)
   }
 
@@ -22,6 +23,7 @@ extension Routes {
     let caller = try context.sender
     let id = try id(context)
     let query = try EventQuery(request, owner: try await owner(caller), session: id)
+    try await services.catchUp()
     if services.registry.session(id, owner: caller.uid) == nil {
       var any = EventQuery(owner: query.owner)
       any.sessionID = id
@@ -53,8 +55,10 @@ extension Routes {
 
   func stream(_ request: Request, _ context: PeerContext) async throws -> Response {
     let session = try await session(request, context)
-    let start = try await services.store.lastPosition()
+    // From here on events are stored as they come; what came before is behind the stream's beginning.
     let wakes = services.feed.follow()
+    try await services.catchUp()
+    let start = try await services.store.lastPosition()
     let routes = self
     let body = ResponseBody { writer in
       routes.activity.enter()
@@ -80,6 +84,8 @@ extension Routes {
     for await _ in wakes {
       // Asked before the events: what was stored before the end is still sent.
       let isOver = session.isDestroyed || session.phase == .finished
+      // A store that refuses is logged where it does.
+      try? await services.catchUp()
       var isTold = !session.isDestroyed
       while true {
         let events = try await services.store.events(query)

@@ -86,7 +86,7 @@ struct Routes: Sendable {
   }
 
   private func ready() throws -> Response {
-    if let failure = services.events.failure {
+    if let failure = services.intake.failure {
       throw SessionError(.unavailable, .failed, "\(failure)", hint: "free some space, or look at the log")
     }
     return response(text: "ready\n")

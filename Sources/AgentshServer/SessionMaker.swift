@@ -16,20 +16,7 @@ struct SessionMaker: Sendable {
       throw .badRequest("home is not taken from the request: it is the one in the user database")
     }
     try proveRecordable()
-    let user = try await user(caller)
-    let roots = services.config.workspaceRoots
-    // A thread of its own each: the first is left with the caller's rights to files.
-    let workspace = try await onThread("workspace") { () -> Result<Workspace, SessionError> in
-      Result { () throws(SessionError) in try Workspace.examine(wanted, user: user, roots: roots) }
-    }
-    let policyContext = PolicyContext(
-      workspace: workspace.path, home: workspace.home, projectRoot: workspace.projectRoot,
-      gitRoot: workspace.gitRoot, variables: services.config.variables, realPaths: wanted.realPaths ?? false)
-    let policies = policies
-    let chosen = try await onThread("policy") { () -> Result<PolicyChoice.Chosen, SessionError> in
-      Result { () throws(SessionError) in try policies.choose(wanted, caller: caller, context: policyContext)
-      }
-    }
+    let (workspace, chosen) = try await prepare(wanted, caller)
     let details = SessionDetails(
       id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
       policyName: chosen.name, rules: chosen.rules, realPaths: wanted.realPaths ?? false)
@@ -38,7 +25,7 @@ struct SessionMaker: Sendable {
 
   /// What could not be recorded does not start.
   private func proveRecordable() throws(SessionError) {
-    if let failure = services.events.failure {
+    if let failure = services.intake.failure {
       let database = services.config.database ?? services.locations.database
       throw SessionError(.unavailable, .failed, "events cannot be stored in \(database): \(failure)")
     }
@@ -46,6 +33,42 @@ struct SessionMaker: Sendable {
       throw SessionError(
         .unavailable, .failed, "nothing can be recorded in \(services.records.directory): \(error)")
     }
+  }
+
+  /// Account, workspace and policy. For our own user on one thread; where the workspace is looked at with another's
+  /// rights to files, the thread is left with them, and each has one of its own.
+  private func prepare(
+    _ wanted: CreateSessionRequest, _ caller: Caller
+  ) async throws(SessionError) -> (Workspace, PolicyChoice.Chosen) {
+    let roots = services.config.workspaceRoots
+    if caller.uid == currentUser() {
+      return try await onThread("session") { () -> Result<(Workspace, PolicyChoice.Chosen), SessionError> in
+        Result { () throws(SessionError) in
+          let workspace = try Workspace.examine(wanted, user: try self.user(caller), roots: roots)
+          return (workspace, try choose(wanted, caller, workspace))
+        }
+      }
+    }
+    let user = try await onThread("account") { () -> Result<UserEntry, SessionError> in
+      Result { () throws(SessionError) in try self.user(caller) }
+    }
+    let workspace = try await onThread("workspace") { () -> Result<Workspace, SessionError> in
+      Result { () throws(SessionError) in try Workspace.examine(wanted, user: user, roots: roots) }
+    }
+    let chosen = try await onThread("policy") { () -> Result<PolicyChoice.Chosen, SessionError> in
+      Result { () throws(SessionError) in try choose(wanted, caller, workspace) }
+    }
+    return (workspace, chosen)
+  }
+
+  /// Blocks.
+  private func choose(
+    _ wanted: CreateSessionRequest, _ caller: Caller, _ workspace: Workspace
+  ) throws(SessionError) -> PolicyChoice.Chosen {
+    let context = PolicyContext(
+      workspace: workspace.path, home: workspace.home, projectRoot: workspace.projectRoot,
+      gitRoot: workspace.gitRoot, variables: services.config.variables, realPaths: wanted.realPaths ?? false)
+    return try policies.choose(wanted, caller: caller, context: context)
   }
 
   private func add(_ session: LiveSession, _ chosen: PolicyChoice.Chosen) throws(SessionError) -> LiveSession
@@ -77,16 +100,11 @@ struct SessionMaker: Sendable {
   }
 
   /// The caller's account. One that the user database lacks (a bare container) has a home of its own only when it is
-  /// our own account: then ours holds.
-  private func user(_ caller: Caller) async throws(SessionError) -> UserEntry {
-    let found = try await onThread("account") { () -> Result<UserEntry?, SessionError> in
-      Result { () throws(SessionError) in
-        do throws(SystemCallError) { return try userEntry(uid: caller.uid) } catch {
-          throw .failed("the user database cannot be asked: \(error)")
-        }
-      }
-    }
-    if let found { return found }
+  /// our own account: then ours holds. Blocks.
+  private func user(_ caller: Caller) throws(SessionError) -> UserEntry {
+    do throws(SystemCallError) {
+      if let found = try userEntry(uid: caller.uid) { return found }
+    } catch { throw .failed("the user database cannot be asked: \(error)") }
     let home = caller.uid == currentUser() ? services.home : "/nonexistent"
     return UserEntry(uid: caller.uid, gid: caller.gid, name: "", home: home, groups: [caller.gid])
   }

@@ -1,64 +1,98 @@
-package import AgentshEvent
+package import AgentshAudit
+import AgentshEvent
 package import AgentshPolicy
 package import AgentshWire
 
-/// Makes events of what a supervisor says: names for numbers, upstream's field names.
+/// Makes events of what a supervisor says: names for numbers, upstream's field names, straight into the line that is
+/// stored.
 ///
 /// The supervisor's numbers are not trusted: one that names nothing becomes `unknown`.
 package struct RecordConversion: Sendable {
+  private let stream: UInt64
+  private let owner: UInt32
   private let sessionID: String
   private let rules: PolicyRules
 
-  package init(sessionID: String, rules: PolicyRules) {
+  /// `owner`: uid of the session's owner.
+  package init(stream: UInt64, owner: UInt32, sessionID: String, rules: PolicyRules) {
+    self.stream = stream
+    self.owner = owner
     self.sessionID = sessionID
     self.rules = rules
   }
 
-  package func event(_ record: EventRecord) -> Event {
-    var event = Event(
-      id: "\(Self.prefix(record.kind))-\(record.pid)-\(record.timestamp)", timestamp: record.timestamp,
-      type: Self.type(record), sessionID: sessionID)
-    event.pid = record.pid
-    event.parentPid = record.parentPid > 0 ? record.parentPid : nil
-    event.depth = record.depth > 0 ? record.depth : nil
-    guard record.kind != .lifecycle else {
-      event.fields = [("message", .text(record.path))]
-      return event
-    }
-    event.policy = outcome(record)
-    event.effectiveAction = record.effect == .blocked ? "blocked" : "allowed"
-    event.operation = Self.operation(record)
-    fillObject(record, &event)
-    event.fields = Self.fields(record)
-    return event
+  package func add(_ record: EventRecord, number: UInt64, to rows: inout AuditRows) {
+    let type = Self.type(record)
+    var row = AuditRows.Row(
+      stream: stream, number: number, owner: owner, session: sessionID, time: record.timestamp, type: type)
+    let outcome = record.kind == .lifecycle ? nil : outcome(record)
+    row.decision = outcome?.decision
+    row.effective = outcome?.effectiveDecision
+    row.path = Self.path(record)
+    rows.add(row) { write(record, type, outcome, to: &$0) }
   }
 
-  private func fillObject(_ record: EventRecord, _ event: inout Event) {
+  private func write(
+    _ record: EventRecord, _ type: String, _ outcome: PolicyOutcome?, to out: inout JSONText
+  ) {
+    out.begin()
+    out.field("id", id: Self.prefix(record.kind), Int64(record.pid), record.timestamp)
+    out.field("timestamp", time: record.timestamp)
+    out.field("type", type)
+    out.field("session_id", sessionID)
+    if record.kind != .exec, outcome != nil { out.field("source", "seccomp") }
+    out.field("pid", Int64(record.pid))
+    if let outcome { outcome.write(to: &out) }
+    if record.parentPid > 0 { out.field("parent_pid", Int64(record.parentPid)) }
+    if record.depth > 0 { out.field("depth", Int64(record.depth)) }
+    if outcome != nil {
+      writeObject(record, to: &out)
+      out.field("effective_action", record.effect == .blocked ? "blocked" : "allowed")
+      Self.writeFields(record, to: &out)
+    } else {
+      out.key("fields")
+      out.begin()
+      out.field("message", record.path)
+      out.end()
+    }
+    out.end()
+  }
+
+  private func writeObject(_ record: EventRecord, to out: inout JSONText) {
+    if let path = Self.path(record) { out.field("path", path) }
+    if let operation = Self.operation(record) { out.field("operation", operation) }
     switch record.kind {
     case .exec:
-      event.filename = record.path
-      event.rawFilename = record.rawPath.isEmpty ? record.path : record.rawPath
-      event.argv = record.argv
-      event.path = record.path
+      out.field("filename", record.path)
+      out.field("raw_filename", record.rawPath.isEmpty ? record.path : record.rawPath)
+      out.field("argv", record.argv)
     case .connect, .bind, .send:
-      event.remote = record.path
-      event.domain = Self.host(record.path)
-    case .file, .unixSocket, .process, .lifecycle, .signal: event.path = record.path.isEmpty ? nil : record.path
+      out.field("domain", Self.host(record.path))
+      out.field("remote", record.path)
+    case .file, .unixSocket, .process, .lifecycle, .signal: return
     }
-    if record.kind != .exec { event.source = "seccomp" }
   }
 
   /// In alphabetical order, as upstream's maps come out.
-  private static func fields(_ record: EventRecord) -> [(key: String, value: EventValue)] {
-    var fields: [(key: String, value: EventValue)] = []
-    if !record.command.isEmpty { fields.append(("command", .text(record.command))) }
-    if record.errno != 0 { fields.append(("errno", .number(Int64(record.errno)))) }
-    fields.append(("latency_us", .number(Int64(record.latencyNanoseconds / 1000))))
-    if !record.path2.isEmpty, record.kind != .exec { fields.append(("path2", .text(record.path2))) }
-    if !record.rawPath.isEmpty, record.kind != .exec { fields.append(("raw_path", .text(record.rawPath))) }
-    if !record.path2.isEmpty, record.kind == .exec { fields.append(("reason", .text(record.path2))) }
-    fields.append(("syscall", .text(systemCallName(record.call))))
-    return fields
+  private static func writeFields(_ record: EventRecord, to out: inout JSONText) {
+    out.key("fields")
+    out.begin()
+    if !record.command.isEmpty { out.field("command", record.command) }
+    if record.errno != 0 { out.field("errno", Int64(record.errno)) }
+    out.field("latency_us", Int64(record.latencyNanoseconds / 1000))
+    if !record.path2.isEmpty, record.kind != .exec { out.field("path2", record.path2) }
+    if !record.rawPath.isEmpty, record.kind != .exec { out.field("raw_path", record.rawPath) }
+    if !record.path2.isEmpty, record.kind == .exec { out.field("reason", record.path2) }
+    out.field("syscall", systemCallName(record.call))
+    out.end()
+  }
+
+  private static func path(_ record: EventRecord) -> String? {
+    switch record.kind {
+    case .exec: record.path
+    case .file, .unixSocket, .process, .signal: record.path.isEmpty ? nil : record.path
+    case .connect, .bind, .send, .lifecycle: nil
+    }
   }
 
   private func outcome(_ record: EventRecord) -> PolicyOutcome {
@@ -87,7 +121,7 @@ package struct RecordConversion: Sendable {
 
   private static func type(_ record: EventRecord) -> String {
     switch record.kind {
-    case .file: FileOperation(rawValue: record.operation).map { fileType($0) } ?? "file_op"
+    case .file: fileTypes[Int(record.operation)] ?? "file_op"
     case .exec: "execve"
     case .connect: "net_connect"
     case .bind: "net_bind"
@@ -107,9 +141,14 @@ package struct RecordConversion: Sendable {
     }
   }
 
-  private static func fileType(_ operation: FileOperation) -> String {
-    operation == .read ? "file_open" : "file_\(operation.word)"
-  }
+  private static let fileTypes: [Int: String] = {
+    var types: [Int: String] = [:]
+    for number in UInt8.min...UInt8.max {
+      guard let operation = FileOperation(rawValue: number) else { continue }
+      types[Int(number)] = operation == .read ? "file_open" : "file_\(operation.word)"
+    }
+    return types
+  }()
 
   private static func operation(_ record: EventRecord) -> String? {
     switch record.kind {

@@ -56,6 +56,25 @@ package struct EventRecord: Sendable, Equatable {
   }
 }
 
+extension EventRecord {
+  /// Goes over a record. Throws where decoding it would.
+  static func skip(_ reader: inout WireReader) throws(WireError) {
+    let at = reader.offset
+    guard Kind(rawValue: try reader.byte()) != nil else { throw .badValue(offset: at, what: "event kind") }
+    // timestamp, latency, pid, parent, depth, call, operation
+    try reader.skip(8 + 4 + 4 + 4 + 4 + 2 + 1)
+    let effectAt = reader.offset
+    guard Effect(rawValue: try reader.byte()) != nil else {
+      throw .badValue(offset: effectAt, what: "effect")
+    }
+    // errno, verdict, list, rule
+    try reader.skip(2 + 1 + 1 + 4)
+    // command, raw path, path, second path
+    for _ in 0..<4 { try reader.skipText() }
+    for _ in 0..<(try reader.count(each: 1)) { try reader.skipText() }
+  }
+}
+
 extension EventRecord: WireCodable {
   package func encode(to writer: inout WireWriter) {
     writer.byte(kind.rawValue)

@@ -71,6 +71,19 @@ extension Finished: WireCodable {
   }
 }
 
+extension EventBatch {
+  /// Whether a payload is a batch, without making one: the number of its first record, and how many there are. Throws
+  /// where decoding it would.
+  package static func check(_ payload: [UInt8]) throws(WireError) -> (first: UInt64, count: Int) {
+    var reader = WireReader(payload)
+    let first = try reader.value(UInt64.self)
+    let count = try reader.count(each: 1)
+    for _ in 0..<count { try EventRecord.skip(&reader) }
+    try reader.finish()
+    return (first, count)
+  }
+}
+
 extension EventBatch: WireCodable {
   package func encode(to writer: inout WireWriter) {
     writer.value(first)

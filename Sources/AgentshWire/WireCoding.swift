@@ -61,6 +61,7 @@ package struct WireWriter: Sendable {
 
   /// Bytes that are in wire form already.
   package mutating func append(_ more: [UInt8]) { bytes.append(contentsOf: more) }
+  package mutating func append(_ more: String.UTF8View) { bytes.append(contentsOf: more) }
 
   package mutating func value(_ value: some WireCodable) { value.encode(to: &self) }
 
@@ -122,6 +123,15 @@ package struct WireReader: Sendable {
     try T(from: &self)
   }
 
+  /// Goes over `count` bytes whose value does not matter.
+  package mutating func skip(_ count: Int) throws(WireError) {
+    guard remaining >= count else { throw .truncated(offset: offset, wanted: count) }
+    offset += count
+  }
+
+  /// Goes over a string; any bytes are one.
+  package mutating func skipText() throws(WireError) { try skip(try count(each: 1)) }
+
   /// The last call on a payload: nothing may be left.
   package func finish() throws(WireError) {
     if remaining != 0 { throw .trailing(offset: offset, extra: remaining) }
@@ -173,7 +183,7 @@ extension Bool: WireCodable {
 extension String: WireCodable {
   package func encode(to writer: inout WireWriter) {
     writer.integer(UInt32(utf8.count))
-    for byte in utf8 { writer.byte(byte) }
+    writer.append(utf8)
   }
   package init(from reader: inout WireReader) throws(WireError) {
     self = String(decoding: try reader.raw(), as: UTF8.self)

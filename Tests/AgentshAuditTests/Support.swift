@@ -40,3 +40,31 @@ func record(
 
 func records(_ numbers: ClosedRange<UInt64>) -> [AuditRecord] { numbers.map { record($0) } }
 func json(_ record: AuditRecord) -> String { String(decoding: record.event.json, as: UTF8.self) }
+
+/// An event and what makes it one of a kind.
+struct AuditRecord {
+  let stream: UInt64
+  let number: UInt64
+  let owner: UInt32
+  let event: Event
+}
+
+extension AuditRows {
+  init(_ records: [AuditRecord]) {
+    self.init()
+    for record in records {
+      let event = record.event
+      add(
+        Row(
+          stream: record.stream, number: record.number, owner: record.owner, session: event.sessionID,
+          time: event.timestamp, type: event.type, decision: event.policy?.decision,
+          effective: event.policy?.effectiveDecision, path: event.path)
+      ) { event.write(to: &$0) }
+    }
+  }
+}
+
+extension EventStore {
+  @discardableResult
+  func append(_ records: [AuditRecord]) throws(AuditError) -> Int { try append(AuditRows(records)) }
+}

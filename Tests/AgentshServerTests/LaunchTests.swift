@@ -132,6 +132,55 @@ import Testing
     await started.daemon.stop()
   }
 
+  @Test func `what was confirmed is in the next answer, and leaves nothing in the intake in the end`()
+    async throws
+  {
+    let started = try await start()
+    let (supervisor, _) = try await started.run()
+    for number in UInt64(1)...20 {
+      try await supervisor.send(
+        frame(.events, EventBatch(first: number, records: [fileRecord("/\(number)", denied: true)])))
+      #expect(try await supervisor.expect(.stored, UInt64.self) == number)
+      let found = try await started.daemon.send("GET", "/api/v1/events/search?decision=deny&limit=1").list
+      #expect(found.first?["path"] as? String == "/\(number)")
+    }
+    let intake = started.daemon.scratch + "/home/.local/state/agentsh/intake"
+    #expect(try FileManager.default.contentsOfDirectory(atPath: intake).count == 2)
+    try await supervisor.send(frame(.finished, Finished(exitCode: 0, denied: 20)))
+    try await started.daemon.waitForEvent("session_finished", in: started.session)
+    await started.daemon.stop()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: intake).isEmpty)
+    let lines = try String(
+      contentsOfFile: started.daemon.scratch + "/home/.local/state/agentsh/events.jsonl", encoding: .utf8)
+    #expect(lines.split(separator: "\n").count == 24)
+  }
+
+  @Test func `a follower of the events has them as they are confirmed`() async throws {
+    let started = try await start()
+    let (supervisor, _) = try await started.run()
+    let stream = try connect(started.daemon.socket)
+    try write(
+      Array("GET /api/v1/sessions/\(started.session)/events HTTP/1.1\r\nHost: x\r\n\r\n".utf8), stream)
+    try await expect(": agentsh", from: stream)
+    for number in UInt64(1)...3 {
+      try await supervisor.send(
+        frame(.events, EventBatch(first: number, records: [fileRecord("/f\(number)")])))
+      #expect(try await supervisor.expect(.stored, UInt64.self) == number)
+      try await expect(#""path":"/f\#(number)""#, from: stream)
+    }
+    await started.daemon.stop()
+  }
+
+  private func expect(_ text: String, from stream: Connection) async throws {
+    try await blocking {
+      var bytes: [UInt8] = []
+      while !String(decoding: bytes, as: UTF8.self).contains(text) {
+        guard let more = try read(1, stream) else { throw Problem("the stream ended") }
+        bytes += more
+      }
+    }
+  }
+
   @Test func `what is wrong is rejected, and the right one is served after it`() async throws {
     let started = try await start()
     let file = open("/dev/null", O_RDONLY)

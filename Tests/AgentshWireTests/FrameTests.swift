@@ -169,4 +169,32 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
   @Test func `names that are not UTF-8 arrive with replacement characters`() throws {
     #expect(try decoded(String.self, [2, 0, 0, 0, 0x61, 0xFF]) == "a\u{FFFD}")
   }
+
+  /// One byte of a batch changed, added or missing, everywhere.
+  @Test func `a batch is checked as strictly as it is decoded`() throws {
+    var record = EventRecord(kind: .exec, timestamp: 5, pid: 6)
+    record.command = "sh"
+    record.path = "/bin/sh"
+    record.argv = ["sh", "-c"]
+    var writer = WireWriter()
+    writer.value(EventBatch(first: 3, records: [record, EventRecord(kind: .file, timestamp: 1, pid: 2)]))
+    let payload = writer.bytes
+    let whole = try EventBatch.check(payload)
+    #expect(whole.first == 3 && whole.count == 2)
+    var changed = (0..<payload.count).map { Array(payload.prefix($0)) } + [payload + [0]]
+    for index in payload.indices {
+      for value: UInt8 in [0, 1, 3, 9, 255] {
+        var bytes = payload
+        bytes[index] = value
+        changed.append(bytes)
+      }
+    }
+    for bytes in changed {
+      #expect(failure { try EventBatch.check(bytes).count } == failure { try decoded(EventBatch.self, bytes).records.count })
+    }
+  }
+
+  private func failure(_ body: () throws -> Int) -> String {
+    do { return "\(try body())" } catch { return "\(error)" }
+  }
 }

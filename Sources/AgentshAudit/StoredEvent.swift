@@ -1,23 +1,3 @@
-package import AgentshEvent
-
-/// An event and what makes it one of a kind: the same (stream, number) is stored once, however often it is sent.
-package struct AuditRecord: Sendable {
-  /// Who numbers: one supervisor, or one life of the daemon. A random number, so that no two are the same.
-  package let stream: UInt64
-  /// Counts from 1 within the stream.
-  package let number: UInt64
-  /// uid of the session's owner: nobody else reads it.
-  package let owner: UInt32
-  package let event: Event
-
-  package init(stream: UInt64, number: UInt64, owner: UInt32, event: Event) {
-    self.stream = stream
-    self.number = number
-    self.owner = owner
-    self.event = event
-  }
-}
-
 /// An event as it comes back: its JSON text, byte for byte as it was made, and where it stands in the store.
 package struct StoredEvent: Sendable, Equatable {
   /// Position in the store, rising in the order of arrival; never used twice.
