@@ -18,8 +18,10 @@ package final class EventIntake: Sendable {
   package static let retryMilliseconds = 500
   /// So long events gather before the thread stores the first of them.
   static let gatherMilliseconds = 100
-  /// The thread works one part of its time in so many, unless somebody follows the events.
-  static let restParts: UInt64 = 20
+  /// The thread works one part of its time in so many while no processor is free …
+  static let busyParts: UInt64 = 20
+  /// … and while one is. While somebody follows the events, it does not rest.
+  static let freeParts: UInt64 = 2
   static let restMilliseconds = 500
   /// Bytes of frames in one transaction of the thread: a millisecond or two, for it holds up whoever asks meanwhile.
   static let chunkBytes = 24 << 10
@@ -273,7 +275,8 @@ package final class EventIntake: Sendable {
   /// A priority is only weighed within the group of the daemon's own processes (autogroups, control groups), so the
   /// thread keeps to its part of the time itself.
   private func rest(after spent: UInt64, while seen: UInt32) {
-    let milliseconds = Int(spent * (Self.restParts - 1) / 1_000_000)
+    let parts = processorIsFree() ? Self.freeParts : Self.busyParts
+    let milliseconds = Int(spent * (parts - 1) / 1_000_000)
     changed.wait(while: seen, milliseconds: min(milliseconds, Self.restMilliseconds))
   }
 }

@@ -76,12 +76,12 @@ extension LaunchDirector {
   /// Onto the disk as it came, then `stored`. While that fails, nothing more is read: the supervisor keeps its events,
   /// and in the end holds up the calls that would make more.
   private func take(_ payload: [UInt8], _ launch: Launch) throws(ChannelEnd) {
-    let numbers: (last: UInt64, count: Int)?
-    do throws(WireError) { numbers = try self.numbers(of: payload) } catch {
+    let batch: (last: UInt64?, count: Int)
+    do throws(WireError) { batch = try check(payload) } catch {
       throw ChannelEnd("bad frame: \(error)")
     }
-    guard let (last, count) = numbers else { return }
-    throttle(count, launch)
+    guard let last = batch.last else { return }
+    throttle(batch.count, launch)
     var isFirstTry = true
     while true {
       do throws(AuditError) {
@@ -101,15 +101,15 @@ extension LaunchDirector {
     }
   }
 
-  /// The last record's number and how many there are; nil for none. Throws for a payload that is no batch.
-  private func numbers(of payload: [UInt8]) throws(WireError) -> (last: UInt64, count: Int)? {
+  /// The number of the last record of a batch, nil when it is empty. Throws for a payload that is no batch.
+  private func check(_ payload: [UInt8]) throws(WireError) -> (last: UInt64?, count: Int) {
     let (first, count) = try EventBatch.check(payload)
-    guard count > 0 else { return nil }
+    guard count > 0 else { return (nil, 0) }
     let (last, overflow) = first.addingReportingOverflow(UInt64(count - 1))
     guard first > 0, !overflow, last <= UInt64(Int64.max) else {
       throw .badValue(offset: 0, what: "event number")
     }
-    return (last, Int(count))
+    return (last, count)
   }
 
   // MARK: the end of a connection
@@ -196,7 +196,7 @@ extension LaunchDirector {
       start + header.length <= bytes.count
     else { return nil }
     let payload = Array(bytes[start..<(start + header.length)])
-    do throws(WireError) { _ = try numbers(of: payload) } catch { return nil }
+    do throws(WireError) { _ = try check(payload) } catch { return nil }
     at = start + header.length
     return payload
   }

@@ -20,7 +20,7 @@ struct LaunchRecords: Sendable {
 
   private static let room = 16 << 10
 
-  /// A whole file when it returns, nothing when it throws. It need not outlive the kernel, so nothing is forced to the
+  /// A whole file when it returns, none when it throws. It need not outlive the kernel, so nothing is forced to the
   /// disk: after a power failure no supervisor is left to come back. `rename(2)`
   func save(_ record: LaunchRecord) throws(SystemCallError) {
     var writer = WireWriter()

@@ -84,9 +84,9 @@ extension Routes {
     for await _ in wakes {
       // Asked before the events: what was stored before the end is still sent.
       let isOver = session.isDestroyed || session.phase == .finished
+      var isTold = !session.isDestroyed
       // A store that refuses is logged where it does.
       try? await services.catchUp()
-      var isTold = !session.isDestroyed
       while true {
         let events = try await services.store.events(query)
         if events.contains(where: { $0.type == "session_destroyed" }) { isTold = true }

@@ -39,7 +39,6 @@ private final class Gate: Sendable {
   let directory: String
   private let storeGate = Gate()
   private let diskGate = Gate()
-  private let bad = Mutex<[String]>([])
 
   init() throws {
     scratch = try Scratch()

@@ -30,7 +30,7 @@ import Testing
     ]
     func text() -> String { texts.randomElement(using: &generator) ?? "" }
     for round in 0..<20_000 {
-      let kind = EventRecord.Kind(rawValue: UInt8.random(in: 1...8)) ?? .file
+      let kind = EventRecord.Kind(rawValue: UInt8.random(in: 1...9)) ?? .file
       var record = EventRecord(
         kind: kind, timestamp: .random(in: 0...UInt64.max >> (round % 8 * 4)),
         pid: .random(in: -3...Int32.max))
