@@ -190,7 +190,9 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
       }
     }
     for bytes in changed {
-      #expect(failure { try EventBatch.check(bytes).count } == failure { try decoded(EventBatch.self, bytes).records.count })
+      #expect(
+        failure { try EventBatch.check(bytes).count }
+          == failure { try decoded(EventBatch.self, bytes).records.count })
     }
   }
 
