@@ -9,7 +9,9 @@ import Testing
 private struct Bytes: IntakeSource {
   struct None: Error {}
   func add(_ frame: ArraySlice<UInt8>, to rows: inout AuditRows) throws {
-    for byte in frame {
+    // Each number once: the same one again would be passed over.
+    var known: Set<UInt8> = []
+    for byte in frame where known.insert(byte).inserted {
       if byte == 255 { throw None() }
       let record = record(UInt64(byte))
       rows.add(

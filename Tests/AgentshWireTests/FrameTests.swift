@@ -191,12 +191,11 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
     }
     for bytes in changed {
       #expect(
-        failure { try EventBatch.check(bytes).count }
-          == failure { try decoded(EventBatch.self, bytes).records.count })
+        count { try EventBatch.check(bytes).count }
+          == count { try decoded(EventBatch.self, bytes).records.count })
     }
   }
 
-  private func failure(_ body: () throws -> Int) -> String {
-    do { return "\(try body())" } catch { return "\(error)" }
-  }
+  /// How many records; nil for what is refused, wherever it was noticed.
+  private func count(_ body: () throws -> Int) -> Int? { try? body() }
 }
