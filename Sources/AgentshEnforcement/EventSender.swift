@@ -76,6 +76,13 @@ package final class EventSender: Sendable {
     recorder.arrived.wakeOne()
   }
 
+  /// A daemon that gives no sign of life any more: what it has not confirmed goes to the spool. Should it have stored
+  /// that all the same, it knows the numbers. `shutdown(2)` wakes whoever writes to it.
+  package func giveUp(_ channel: Channel) {
+    rawCall(Int(SYS_shutdown), Int(channel.descriptor), 2)
+    disconnect(channel)
+  }
+
   package enum Progress: Sendable { case working, stored, lost }
 
   /// Sends what there is and stops after it. Confirmations are still to be read: see `progress`.
@@ -87,9 +94,9 @@ package final class EventSender: Sendable {
   /// After `close()`: whether everything is stored, or waits in the spool because there is no daemon.
   package var progress: Progress {
     state.withLock { state in
-      guard state.finished else { return .working }
-      if state.unconfirmed.isEmpty { return state.channel == nil && state.spooled ? .lost : .stored }
-      return state.channel == nil ? .lost : .working
+      // What is sent and not confirmed is either confirmed yet, or goes to the spool.
+      guard state.finished, state.unconfirmed.isEmpty else { return .working }
+      return state.spooled ? .lost : .stored
     }
   }
 
@@ -114,20 +121,30 @@ package final class EventSender: Sendable {
       let closing = state.withLock { $0.closing }
       _ = catchUp(&spool)
       if let taken = recorder.drain(into: &buffer) {
+        state.withLock { $0.finished = false }
         send(buffer.bytes, taken.first, taken.count, &spool)
         continue
       }
       if closing {
-        let left = spool?.isEmpty == false
-        state.withLock { state in
-          state.finished = true
-          state.spooled = left
-        }
-        changed.wakeAll()
-        return
+        if isDone(&spool) { return }
+        continue
       }
       recorder.arrived.wait(while: ticket, milliseconds: 20)
     }
+  }
+
+  /// Nothing comes any more: waits for the daemon's word on what it was sent. True when nothing of it is left.
+  private func isDone(_ spool: inout Spool?) -> Bool {
+    let ticket = changed.value
+    let left = spool?.isEmpty == false
+    let (done, connected) = state.withLock { state in
+      state.finished = true
+      state.spooled = left
+      return (state.unconfirmed.isEmpty, state.channel != nil)
+    }
+    if done { return true }
+    if connected { changed.wait(while: ticket, milliseconds: 20) } else { store(nil, &spool) }
+    return false
   }
 
   /// Cuts a drained buffer into frames that fit.
@@ -176,13 +193,14 @@ package final class EventSender: Sendable {
   /// Without a daemon: to disk. What was sent and never confirmed goes first, so that the order holds. What the disk
   /// does not take waits here until a daemon does, or room is there; meanwhile the recorder fills, and with it the
   /// supervised calls wait.
-  private func store(_ batch: (last: UInt64, frame: [UInt8]), _ spool: inout Spool?) {
+  private func store(_ batch: (last: UInt64, frame: [UInt8])?, _ spool: inout Spool?) {
     var waiting = state.withLock { state in
       defer {
+        state.finished = false
         state.unconfirmed = []
         state.unconfirmedBytes = 0
       }
-      return state.unconfirmed + [batch]
+      return state.unconfirmed + (batch.map { [$0] } ?? [])
     }[...]
     while let next = waiting.first {
       if append(next.frame, &spool) {

@@ -49,15 +49,23 @@ struct MainLoop: ~Copyable {
     if channel == nil { reconnect() }
   }
 
-  /// After the end: until the daemon has everything, or it lies in the spool. True when the daemon has it. What neither
-  /// takes is waited for, unless the configuration or the person says otherwise.
+  /// After the end: until the daemon has everything, or it lies in the spool. True when the daemon has it. A daemon that
+  /// gives no sign of life is left alone; what the spool does not take either is waited for, unless the configuration or
+  /// the person says otherwise.
   mutating func drain(milliseconds: UInt64) -> Bool {
     supervisor.sender.close()
     let signals = FileDescriptor(owning: openSignals())
     // From the last sign of life on: a daemon that is slow is waited for without a word.
     var end = monotonicClock() + milliseconds * 1_000_000
     var told = false
+    var gaveUp = false
     while true {
+      if monotonicClock() >= end, !gaveUp, let channel = supervisor.sender.channel {
+        gaveUp = true
+        supervisor.sender.giveUp(channel)
+        end = monotonicClock() + 1_000_000_000
+        nextReconnect = end
+      }
       if monotonicClock() >= end {
         guard isParent, supervisor.welcome.overflow == .block, !isTold(signals.number) else { return false }
         if !told {

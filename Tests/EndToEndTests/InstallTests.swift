@@ -69,6 +69,8 @@ import Testing
         mkdir -p \(layers)/$d/upper \(layers)/$d/work
         mount -t overlay -o lowerdir=/$d,upperdir=\(layers)/$d/upper,workdir=\(layers)/$d/work none /$d
       done
+      # Root's home is the place's here too: the layer over /etc hides what was mounted there.
+      mount --bind \(place.directory)/passwd /etc/passwd
       \(more)
       """)
   }
@@ -108,7 +110,8 @@ import Testing
       """, to: package + "/DEBIAN/postinst", mode: 0o755)
     let built = try place.sh(
       """
-      cd \(repository) && dpkg-deb --build --root-owner-group build agentsh-greeting.deb && rm -r build &&
+      umask 022 && cd \(repository) && chmod 755 . build build/DEBIAN build/usr build/usr/bin &&
+      dpkg-deb --build --root-owner-group build agentsh-greeting.deb && rm -r build &&
       { dpkg-deb --field agentsh-greeting.deb; echo 'Filename: ./agentsh-greeting.deb'
         echo "Size: $(stat -c %s agentsh-greeting.deb)"
         echo "SHA256: $(sha256sum agentsh-greeting.deb | cut -d' ' -f1)"; } >Packages
