@@ -27,7 +27,8 @@ package struct Spool: ~Copyable {
 
   /// Appends a whole frame. Throws EDQUOT at the limit, ENOSPC when the disk is full; nothing is half-written then.
   ///
-  /// - Parameter isLast: what is left when no call is made any more goes in whatever the limit; it is bounded by the buffers.
+  /// - Parameter isLast: what is left when no call is made any more goes in whatever the limit; it is bounded by the
+  ///   buffers (`FrameHeader.spoolExcess`).
   package mutating func append(_ frame: [UInt8], isLast: Bool = false) throws(SystemCallError) {
     guard isLast || size + UInt64(frame.count) <= limit else { throw SystemCallError("write", EDQUOT) }
     var written = 0

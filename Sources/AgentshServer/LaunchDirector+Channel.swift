@@ -159,8 +159,17 @@ extension LaunchDirector {
   /// Events that the dead supervisor had not brought yet. The same format as on the channel, and trusted as little.
   private func takeSpool(_ launch: Launch) {
     let path = launch.welcome.spoolPath
-    let limit = Int(clamping: launch.welcome.spoolLimit) + FrameHeader.payloadLimit
-    guard case .success(let bytes) = readAll(path, limit: limit) else { return }
+    let limit = Int(clamping: launch.welcome.spoolLimit) + FrameHeader.spoolExcess
+    let bytes: [UInt8]
+    switch readAll(path, limit: limit) {
+    case .success(let all): bytes = all
+    case .failure(let error):
+      // None was needed, mostly.
+      if error.errno != ENOENT {
+        services.logger.error("session \(launch.session.details.id): \(path) is kept: \(error)")
+      }
+      return
+    }
     defer { launch.events.finish() }
     var at = 0
     while at < bytes.count {

@@ -25,6 +25,9 @@ package enum FrameKind: UInt8, Sendable {
 package struct FrameHeader: Sendable, Equatable {
   package static let size = 5
   package static let payloadLimit = 1 << 24
+  /// A spool may exceed its limit by what a supervisor's buffers hold when no call is made any more: what was sent and not
+  /// confirmed, one batch on its way, the recorder's buffer. Each is less than a frame.
+  package static let spoolExcess = 4 * payloadLimit
   package let length: Int
   package let kind: FrameKind
 
