@@ -6,7 +6,7 @@ import Testing
 /// starts that could not be recorded.
 @Suite(.serialized) struct RecordingTests {
   /// An event of some 1.4 kB each, so that a few thousand fill buffers and spool.
-  private static let opens = 24_000
+  private static let opens = 16_000
 
   private func deepFile(_ place: Place) throws -> String {
     var path = place.workspace
@@ -60,7 +60,10 @@ import Testing
     try #require(place.wrap(["true"]).succeeded)
     let outcome = running.finish(timeout: .seconds(60))
     #expect(outcome.output == "opened \(Self.opens)\n", "\(outcome)")
-    _ = eventually(within: .seconds(20)) { recorded(file, in: place) >= Self.opens }
+    let journal = place.home + "/.local/state/agentsh/events.jsonl"
+    _ = try eventually(within: .seconds(20)) {
+      (Int(try place.run(["/bin/grep", "-c", file, journal]).trimmed) ?? 0) >= Self.opens
+    }
     #expect(recorded(file, in: place) == Self.opens)
   }
 
@@ -89,8 +92,8 @@ import Testing
       return notes.contains { $0.contains("spool is full") }
     }
     #expect(notes.contains { $0.contains("spool is full") }, "\(notes)")
-    // Buffers and spool were full of them: 9 MB at least.
-    #expect(recorded(file, in: place) > 5000)
+    // The spool of 1 MiB was full of them; the session ended at the first batch that did not fit.
+    #expect(recorded(file, in: place) > 500)
     #expect(eventually { Self.bytes(below: place.home + "/.local/state/agentsh/spool") == 0 })
   }
 
