@@ -15,7 +15,7 @@ import Testing
       rm -rf /etc/apt/sources.list.d /etc/apt/apt.conf.d/*proxy*
       """)
     let install = """
-      export DEBIAN_FRONTEND=noninteractive
+      umask 022; export DEBIAN_FRONTEND=noninteractive
       apt-get update -q && apt-get install -y -q agentsh-greeting && greeting && apt-get remove -y -q agentsh-greeting
       """
     let inside = try place.wrap(["sh", "-c", install], policy: place.allowAll, timeout: .seconds(90))
@@ -64,6 +64,7 @@ import Testing
     try place.makeDirectory(layers)
     try place.mountPrivately(
       """
+      umask 022
       mount -t tmpfs none \(layers)
       for d in usr etc var; do
         mkdir -p \(layers)/$d/upper \(layers)/$d/work
