@@ -18,10 +18,10 @@ package final class EventIntake: Sendable {
   package static let retryMilliseconds = 500
   /// So long events gather before the thread stores the first of them.
   static let gatherMilliseconds = 100
-  /// The thread works one part of its time in so many while no processor is free …
+  /// While events come, the thread works one part of its time in so many: what they come from goes first. After so long
+  /// without one, or while somebody follows them, it does not rest.
   static let busyParts: UInt64 = 20
-  /// … and while one is. While somebody follows the events, it does not rest.
-  static let freeParts: UInt64 = 2
+  static let quietMilliseconds: UInt64 = 200
   static let restMilliseconds = 500
   /// Bytes of frames in one transaction of the thread: a millisecond or two, for it holds up whoever asks meanwhile.
   static let chunkBytes = 24 << 10
@@ -68,6 +68,8 @@ package final class EventIntake: Sendable {
     /// Entries ever, and of these in the store.
     var taken: UInt64 = 0
     var stored: UInt64 = 0
+    /// When the last was taken.
+    var lastTaken: UInt64 = 0
     var lastError: AuditError?
     var isClosed = false
     var isAbandoned = false
@@ -143,12 +145,14 @@ package final class EventIntake: Sendable {
   }
 
   private func push(_ entry: Entry) {
+    let now = monotonicClock()
     let wakes = state.withLock { state in
       if state.isAbandoned { return false }
       state.waiting.append(entry)
       state.bytes += entry.length
       state.own += entry.isOwn ? 1 : 0
       state.taken += 1
+      state.lastTaken = now
       defer { state.sleeps = false }
       return state.sleeps
     }
@@ -266,17 +270,20 @@ package final class EventIntake: Sendable {
         changed.wait(while: changed.value, milliseconds: Self.retryMilliseconds)
         continue
       }
-      if !isUrgent { rest(after: monotonicClock() - began, while: seen) }
+      if !isUrgent { rest(from: began, while: seen) }
     }
   }
 
   private var isUrgent: Bool { listener.isWatched() || state.withLock { $0.isClosed } }
 
-  /// A priority is only weighed within the group of the daemon's own processes (autogroups, control groups), so the
-  /// thread keeps to its part of the time itself.
-  private func rest(after spent: UInt64, while seen: UInt32) {
-    let parts = processorIsFree() ? Self.freeParts : Self.busyParts
-    let milliseconds = Int(spent * (parts - 1) / 1_000_000)
+  /// A priority is only weighed within the group of the daemon's own processes (autogroups, control groups), and a
+  /// thread on the free processor makes the wake-ups of a supervised call cross processors: so it keeps to its part of
+  /// the time itself.
+  private func rest(from began: UInt64, while seen: UInt32) {
+    let now = monotonicClock()
+    let isQuiet = state.withLock { $0.lastTaken + Self.quietMilliseconds * 1_000_000 < now }
+    if isQuiet { return }
+    let milliseconds = Int((now - began) * (Self.busyParts - 1) / 1_000_000)
     changed.wait(while: seen, milliseconds: min(milliseconds, Self.restMilliseconds))
   }
 }

@@ -1,6 +1,7 @@
 package import AgentshAPI
 import AgentshWire
 import FoundationEssentials
+package import LinuxSystem
 
 /// The API over one connection. Calls block; every error says cause and way out.
 package struct APIClient {

@@ -1,4 +1,4 @@
-import LinuxSystem
+package import LinuxSystem
 
 /// Whether who listens is the daemon (DECISIONS 6): the kernel says whose process it is, and a process of our own
 /// must be the installed `agentshd`. A socket of the right name proves nothing.

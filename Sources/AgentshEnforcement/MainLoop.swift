@@ -134,8 +134,8 @@ struct MainLoop: ~Copyable {
     let now = monotonicClock()
     guard now >= nextReconnect else { return }
     nextReconnect = now + 1_000_000_000
-    guard let connected = connectUnix(supervisor.welcome.supervisorSocket) else { return }
-    let channel = Channel(owning: connected)
+    guard let socket = try? UnixSocket.connect(to: supervisor.welcome.supervisorSocket, seconds: 1) else { return }
+    let channel = Channel(owning: socket.release())
     let hello = Hello(
       sessionID: supervisor.welcome.sessionID, supervisorPid: supervisor.mediator.frame.ownPid,
       reattachKey: supervisor.welcome.reattachKey)
@@ -242,31 +242,8 @@ struct MainLoop: ~Copyable {
 extension MainLoop {
   /// Every task of the tree has the filter, and a dead one lets it go: POLLHUP on the listener. `seccomp_unotify(2)`.
   private func filterIsUnused() -> Bool {
-    var entry = pollfd(fd: supervisor.arguments.listener, events: 0, revents: 0)
+    var entry = pollfd(fd: supervisor.listener, events: 0, revents: 0)
     // SAFETY: one entry, alive across the call.
     return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
   }
-}
-
-/// Connects to a Unix stream socket; nil when nobody is there or the path does not fit.
-func connectUnix(_ path: String) -> Int32? {
-  var address = sockaddr_un()
-  let bytes = Array(path.utf8)
-  guard bytes.count < 108 else { return nil }
-  address.sun_family = UInt16(AF_UNIX)
-  // SAFETY: at most 107 bytes into 108.
-  unsafe withUnsafeMutableBytes(of: &address.sun_path) { target in
-    for (index, byte) in bytes.enumerated() { unsafe target[index] = byte }
-  }
-  let socket = rawCall(Int(SYS_socket), Int(AF_UNIX), 1 | 0o2000000, 0)
-  guard socket >= 0 else { return nil }
-  // SAFETY: `address` lives across the call.
-  let result = unsafe withUnsafePointer(to: &address) {
-    rawCall(Int(SYS_connect), socket, kernelAddress($0), MemoryLayout<sockaddr_un>.size)
-  }
-  if result < 0 {
-    closeDescriptor(Int32(socket))
-    return nil
-  }
-  return Int32(socket)
 }

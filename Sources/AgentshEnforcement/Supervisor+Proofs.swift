@@ -11,7 +11,7 @@ extension Supervisor {
   /// Without effect on it: each call is made so that the kernel, once it has looked at our rights, refuses it in a known
   /// way. `process_vm_readv(2)`, `pidfd_getfd(2)`, `ptrace(2)`.
   package func proveMechanisms() throws(Failure) {
-    if let refused = Listener.refusedCall(on: arguments.listener) { throw .mechanism(refused) }
+    if let refused = Listener.refusedCall(on: listener) { throw .mechanism(refused) }
     try proveMemory()
     // No descriptor of that number: EBADF.
     try expect(EBADF, "pidfd_getfd", takeDescriptor(arguments.pidfd, Int32.max))

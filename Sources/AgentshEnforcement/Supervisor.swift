@@ -11,6 +11,11 @@ import Synchronization
 /// passes stops on and ends with the agent's exit code. Started by a daemon it serves until the tree is gone.
 package final class Supervisor: Sendable {
   package enum Failure: Error, Sendable {
+    /// The launcher ended before it could be supervised.
+    case launcher(LaunchEnd)
+    /// What the client left is none.
+    case handIn(WireError)
+    case handOver(String)
     case notListener
     case kernelStructures
     case channel(Channel.Failure)
@@ -29,6 +34,7 @@ package final class Supervisor: Sendable {
   package static let ownFailure: Int32 = 125
 
   let arguments: SupervisorArguments
+  let listener: Int32
   let welcome: Welcome
   let mediator: Mediator
   let recorder: Recorder
@@ -37,16 +43,14 @@ package final class Supervisor: Sendable {
   let ending = Atomic<Bool>(false)
 
   /// Everything up to the point where the launcher may go on. Throws before anything of the agent has run.
-  package init(_ arguments: SupervisorArguments) throws(Failure) {
-    keepFreedMemory()
+  package init(_ arguments: SupervisorArguments, _ entrance: Entrance) throws(Failure) {
     self.arguments = arguments
-    guard Listener.isListener(arguments.listener) else { throw .notListener }
+    listener = entrance.listener
+    guard Listener.isListener(listener) else { throw .notListener }
     let fits: Bool
     do throws(SystemCallError) { fits = try Listener.kernelAgreesOnSizes() } catch { throw .mechanism(error) }
     guard fits else { throw .kernelStructures }
-    rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
-    rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
-    let channel = Channel(owning: arguments.channel)
+    let channel = entrance.channel
     welcome = try Self.readWelcome(channel)
     do throws(SystemCallError) {
       try keepCapabilities()
@@ -55,22 +59,16 @@ package final class Supervisor: Sendable {
     }
     try Self.proveReadable(arguments.target)
     let policy: CompiledPolicy
-    let frame: Frame
     do throws(PolicyError) {
       policy = try CompiledPolicy(welcome.policy)
     } catch {
       throw .policy(error)
     }
-    do throws(Frame.Failure) {
-      frame = try Frame(target: arguments.target, tty: arguments.tty)
-    } catch {
-      throw .frame(error)
-    }
     let processes = ProcessTable(target: arguments.target)
     recorder = Recorder(processes: processes, logAllowed: welcome.policy.audit.logAllowed)
-    helpers = HelperPool(listener: arguments.listener)
+    helpers = HelperPool(listener: listener)
     mediator = Mediator(
-      policy: policy, frame: frame, recorder: recorder, processes: processes, helpers: helpers)
+      policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers)
     let target = arguments.target
     let recorder = self.recorder
     sender = EventSender(
@@ -150,7 +148,7 @@ package final class Supervisor: Sendable {
         helpers.handled(id)
       }
     }
-    let listener = arguments.listener
+    let listener = listener
     try NamedThread.start("receiver") {
       rawCall(Int(SYS_unshare), Int(CLONE_FS))
       let source = Listener(owning: FileDescriptor(owning: listener))
@@ -167,13 +165,23 @@ package final class Supervisor: Sendable {
     return write(0x01, to: socket)
   }
 
-  /// Tells the launcher to give up, and the daemon and the person why.
-  package func fail(_ reason: String) {
-    Self.report(reason, arguments, sender.channel)
+  private func fail(_ reason: String) { Self.report(reason, arguments, sender.channel) }
+
+  /// For failures before there is a supervisor: tells the daemon, the launcher and the person, and returns the exit code.
+  package static func report(
+    _ failure: Failure, _ arguments: SupervisorArguments, _ entrance: Entrance?
+  ) -> Int32 {
+    if case .launcher(let end) = failure {
+      writeError("agentsh: \(end.message)\n" + (end.hint.map { "  \($0)\n" } ?? ""))
+      return end.code
+    }
+    var channel = entrance?.channel
+    if case .given(let number, _) = arguments.source, channel == nil { channel = Channel(owning: number) }
+    report(failure.sentence, arguments, channel)
+    return ownFailure
   }
 
-  /// For failures before there is a supervisor.
-  package static func report(_ reason: String, _ arguments: SupervisorArguments, _ channel: Channel?) {
+  private static func report(_ reason: String, _ arguments: SupervisorArguments, _ channel: Channel?) {
     if let channel { try? channel.send(frame(.failed, reason)) }
     guard let socket = arguments.launchSocket else { return }
     _ = write(0x00, to: socket)

@@ -1,3 +1,4 @@
+import AgentshWire
 import CLinux
 import LinuxSystem
 
@@ -5,6 +6,9 @@ extension Supervisor.Failure {
   /// What went wrong, in words for the person who started the agent, with the way out.
   package var sentence: String {
     switch self {
+    case .launcher(let end): end.message
+    case .handIn(let error): "what the client left cannot be read: \(error) (client and supervisor of one version?)"
+    case .handOver(let reason): "the hand-over to the daemon failed: \(reason); the daemon's log says more"
     case .notListener: "the descriptor that was handed over is no seccomp listener"
     case .kernelStructures:
       "this kernel's notification structures are larger than those agentsh was built for: update agentsh"

@@ -41,6 +41,7 @@ final class LaunchDirector: Sendable {
       case .kill(let target): kill(launch, target)
       case .end(let reason): end(launch, reason)
       case .release: release(launch)
+      case .discard: discard(launch.session)
       }
     }
   }
@@ -70,6 +71,13 @@ final class LaunchDirector: Sendable {
     removeEmptySpool(launch)
     launch.events.finish()
     launches.withLock { _ = $0.removeValue(forKey: launch.id) }
+  }
+
+  /// Takes a session away that nothing ran in.
+  func discard(_ session: LiveSession) {
+    let details = session.details
+    guard services.registry.remove(session) else { return }
+    services.record(services.lifecycle.destroyed(details.id), owner: details.ownerUID)
   }
 
   // MARK: ending

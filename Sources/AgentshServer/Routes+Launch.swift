@@ -5,7 +5,8 @@ import Hummingbird
 import NIOCore
 
 extension Routes {
-  /// Session and wrap-init in one (StartExchange.swift). What was made for a start that is refused goes again.
+  /// Session and wrap-init in one (StartExchange.swift). A session that was made for a start goes again when that is
+  /// refused or comes to nothing.
   func launch(_ request: Request, _ context: PeerContext) async throws -> Response {
     let caller = try context.sender
     let wanted = try await decodeLaunch(request)
@@ -14,23 +15,16 @@ extension Routes {
       if let id = wanted.session {
         try await session(id, owner: nil, for: caller)
       } else {
-        try await SessionMaker(services: services, policies: policies).make(wanted.create, caller)
+        try await SessionMaker(services: services, policies: policies).make(wanted.create, caller, isForOneStart: true)
       }
     do throws(SessionError) {
       let answer = try await WrapInit(services: services, director: director)
         .answer(wanted.wrapInit, session, caller, pidfd)
       return response(StartResponse(session: session.details.id, wrapInit: answer))
     } catch {
-      if wanted.session == nil { discard(session) }
+      if wanted.session == nil { director.discard(session) }
       throw error
     }
-  }
-
-  /// Takes a session away that nothing ran in.
-  private func discard(_ session: LiveSession) {
-    let details = session.details
-    guard services.registry.remove(session) else { return }
-    services.record(services.lifecycle.destroyed(details.id), owner: details.ownerUID)
   }
 
   private func decodeLaunch(_ request: Request) async throws -> StartRequest {

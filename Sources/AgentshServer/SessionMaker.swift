@@ -9,7 +9,9 @@ struct SessionMaker: Sendable {
   let services: Services
   let policies: PolicyChoice
 
-  func make(_ wanted: CreateSessionRequest, _ caller: Caller) async throws(SessionError) -> LiveSession {
+  func make(
+    _ wanted: CreateSessionRequest, _ caller: Caller, isForOneStart: Bool = false
+  ) async throws(SessionError) -> LiveSession {
     let id = try Self.id(wanted)
     if let profile = wanted.profile, !profile.isEmpty { throw .badRequest("profile is not supported") }
     if let home = wanted.home, !home.isEmpty {
@@ -20,7 +22,7 @@ struct SessionMaker: Sendable {
     let details = SessionDetails(
       id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
       policyName: chosen.name, rules: chosen.rules, realPaths: wanted.realPaths ?? false)
-    return try add(LiveSession(details), chosen)
+    return try add(LiveSession(details, state: SessionState(isForOneStart: isForOneStart)), chosen)
   }
 
   /// What could not be recorded does not start.

@@ -36,7 +36,8 @@ struct SpawnedSupervisor: Sendable {
       let null = try check("open", openAt(AT_FDCWD, PathText("/dev/null"), flags: O_RDWR | O_CLOEXEC))
       let nothing = SharedDescriptor(FileDescriptor(owning: Int32(null)))
       let spool = try user.map { _ throws(SystemCallError) in try Self.makeSpool(spoolPath) }
-      var arguments = SupervisorArguments(channel: 3, listener: 4, target: target.pid, pidfd: 5)
+      var arguments = SupervisorArguments(
+        .given(channel: 3, listener: 4), target: target.pid, pidfd: 5)
       if spool != nil { arguments.spool = 6 }
       let fds =
         [nothing.number, nothing.number, 2, other.number, listener.number, targetPidfd.number]

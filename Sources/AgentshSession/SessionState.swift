@@ -39,6 +39,8 @@ package struct SessionState: Sendable {
     case release
     /// Ask the supervisor to end the tree.
     case end(reason: String)
+    /// The session was made for a start that came to nothing: it goes too.
+    case discard
   }
 
   /// What an event is made of.
@@ -55,12 +57,16 @@ package struct SessionState: Sendable {
   package private(set) var hasRun = false
   package private(set) var isDestroyed = false
 
-  package init() {}
+  /// Made for one start, with which it goes if nothing ran in it.
+  private let isForOneStart: Bool
+
+  package init(isForOneStart: Bool = false) { self.isForOneStart = isForOneStart }
 
   /// Of a session that a daemon before us ran.
   package init(detached launches: [LaunchID: (supervisor: Int32, target: Int32)]) {
     self.launches = launches.mapValues { .detached(supervisor: $0.supervisor, target: $0.target) }
     hasRun = true
+    isForOneStart = false
   }
 
   package var state: Session.State {
@@ -124,7 +130,7 @@ package struct SessionState: Sendable {
 
   private mutating func drop(_ id: LaunchID) -> [Action] {
     launches[id] = nil
-    return [.release]
+    return isForOneStart && !hasRun && launches.isEmpty && !isDestroyed ? [.release, .discard] : [.release]
   }
 
   /// Nobody decides for the tree any more, so it must not go on.

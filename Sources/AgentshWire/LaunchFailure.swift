@@ -43,3 +43,32 @@ package enum LaunchFailure: Int32, Sendable, CaseIterable {
     }
   }
 }
+
+/// How a launcher ended that did not become the command, for the person.
+package struct LaunchEnd: Equatable, Sendable {
+  /// Exit status for `wrap`.
+  package let code: Int32
+  package let message: String
+  package let hint: String?
+
+  /// - Parameters:
+  ///   - code: the launcher's exit status; `signal`: what ended it, instead.
+  ///   - lastLine: the last that it wrote, without its name.
+  ///   - ownFailure: `wrap`'s status for failures of its own.
+  package init(code: Int32, signal: Int32?, lastLine: String?, ownFailure: Int32) {
+    let step = signal == nil ? LaunchFailure(rawValue: code) : nil
+    switch step {
+    case .notExecutable, .notFound: self.code = code
+    default: self.code = ownFailure
+    }
+    switch step {
+    case .landlock, .filter, .noNewPrivileges: hint = "agentsh detect shows what this machine can enforce"
+    default: hint = nil
+    }
+    if let signal {
+      message = "the launcher was ended by signal \(signal)" + (lastLine.map { ": " + $0 } ?? "")
+    } else {
+      message = lastLine ?? step?.sentence ?? "the launcher ended with status \(code)"
+    }
+  }
+}

@@ -1,16 +1,20 @@
 /// The command line of `agentsh-supervisor`, as the client or the daemon starts it. Descriptors are inherited.
 ///
-///     agentsh-supervisor --channel N --listener N --target PID --pidfd N
-///                        [--launch-socket N] [--tty N] [--log N] [--spool N] [--quiet]
+///     agentsh-supervisor --target PID --pidfd N --channel N --listener N [--spool N]
+///     agentsh-supervisor --target PID --pidfd N --launch-socket N --hand-in N [--tty N] [--log N] [--quiet]
 ///
-/// With `--launch-socket` the target is this process's own child: the supervisor tells it to go on, waits for it,
-/// passes its stops on and ends with its exit code. Without, a daemon started it and the target is somebody else's.
+/// The first form is a daemon's: the target is somebody else's child. In the second the client has become the
+/// supervisor, and the target is this process's own child: the supervisor takes the listener from it, hands it in
+/// (`HandIn`), tells it to go on, waits for it, passes its stops on and ends with its exit code.
 package struct SupervisorArguments: Equatable, Sendable {
-  package var channel: Int32
-  package var listener: Int32
-  package var target: Int32
-  package var pidfd: Int32
-  package var launchSocket: Int32?
+  package enum Source: Equatable, Sendable {
+    case given(channel: Int32, listener: Int32)
+    /// The socket to the launcher, and a memory file with a `HandIn`.
+    case launcher(socket: Int32, handIn: Int32)
+  }
+  package let source: Source
+  package let target: Int32
+  package let pidfd: Int32
   package var tty: Int32?
   /// A memory file with the launcher's diagnostics: for the person, when it ends without having become the command.
   package var log: Int32?
@@ -18,20 +22,35 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var spool: Int32?
   package var quiet = false
 
-  package init(channel: Int32, listener: Int32, target: Int32, pidfd: Int32) {
-    self.channel = channel
-    self.listener = listener
+  package init(_ source: Source, target: Int32, pidfd: Int32) {
+    self.source = source
     self.target = target
     self.pidfd = pidfd
   }
 
+  /// The socket to the launcher, our child; nil where a daemon started us.
+  package var launchSocket: Int32? {
+    if case .launcher(let socket, _) = source { socket } else { nil }
+  }
+
+  /// All that have to be open in the supervisor.
+  package var descriptors: [Int32] {
+    let first: [Int32] =
+      switch source {
+      case .given(let channel, let listener): [channel, listener]
+      case .launcher(let socket, let handIn): [socket, handIn]
+      }
+    return first + [pidfd] + [tty, log, spool].compactMap { $0 }
+  }
+
   package var argv: [String] {
-    var words = [
-      "agentsh-supervisor", "--channel", String(channel), "--listener", String(listener), "--target",
-      String(target),
-      "--pidfd", String(pidfd),
-    ]
-    if let launchSocket { words += ["--launch-socket", String(launchSocket)] }
+    var words = ["agentsh-supervisor", "--target", String(target), "--pidfd", String(pidfd)]
+    switch source {
+    case .given(let channel, let listener):
+      words += ["--channel", String(channel), "--listener", String(listener)]
+    case .launcher(let socket, let handIn):
+      words += ["--launch-socket", String(socket), "--hand-in", String(handIn)]
+    }
     if let tty { words += ["--tty", String(tty)] }
     if let log { words += ["--log", String(log)] }
     if let spool { words += ["--spool", String(spool)] }
@@ -40,7 +59,8 @@ package struct SupervisorArguments: Equatable, Sendable {
   }
 
   private static let names = [
-    "--channel", "--listener", "--target", "--pidfd", "--launch-socket", "--tty", "--log", "--spool",
+    "--target", "--pidfd", "--channel", "--listener", "--launch-socket", "--hand-in", "--tty", "--log",
+    "--spool",
   ]
 
   /// Arguments without the program's name; nil when they are not as above.
@@ -62,12 +82,14 @@ package struct SupervisorArguments: Equatable, Sendable {
       numbers[words[index]] = number
       index += 2
     }
-    guard let channel = numbers["--channel"], let listener = numbers["--listener"],
-      let target = numbers["--target"],
-      let pidfd = numbers["--pidfd"]
-    else { return nil }
-    self.init(channel: channel, listener: listener, target: target, pidfd: pidfd)
-    launchSocket = numbers["--launch-socket"]
+    let source: Source
+    switch (numbers["--channel"], numbers["--listener"], numbers["--launch-socket"], numbers["--hand-in"]) {
+    case (let channel?, let listener?, nil, nil): source = .given(channel: channel, listener: listener)
+    case (nil, nil, let socket?, let handIn?): source = .launcher(socket: socket, handIn: handIn)
+    default: return nil
+    }
+    guard let target = numbers["--target"], let pidfd = numbers["--pidfd"] else { return nil }
+    self.init(source, target: target, pidfd: pidfd)
     tty = numbers["--tty"]
     log = numbers["--log"]
     spool = numbers["--spool"]

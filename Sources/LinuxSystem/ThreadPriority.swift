@@ -13,24 +13,3 @@ package func lowerThreadPriority() {
     _ = rawCall(Int(SYS_sched_setscheduler), 0, 3, kernelAddress(parameter))
   }
 }
-
-/// Whether fewer threads run or want to (on the whole machine, the calling one left out) than there are processors that
-/// we may use. False where that cannot be read.
-///
-/// `/proc/loadavg`, `sched_getaffinity(2)`.
-package func processorIsFree() -> Bool {
-  var text = PathText()
-  guard readWhole(AT_FDCWD, PathText("/proc/loadavg"), into: &text) > 0 else { return false }
-  // "0.20 0.18 0.12 3/412 11206": of these, the number before the slash.
-  let fields = text.text.split(separator: " ")
-  guard fields.count > 3, let running = Int(fields[3].prefix { $0 != "/" }) else { return false }
-  var mask = InlineArray<128, UInt64>(repeating: 0)
-  // SAFETY: the kernel writes at most the bytes that it is told of.
-  let size = unsafe withUnsafeMutablePointer(to: &mask) {
-    rawCall(Int(SYS_sched_getaffinity), 0, 128 * 8, kernelAddress($0))
-  }
-  guard size > 0 else { return false }
-  var processors = 0
-  for index in mask.indices { processors += mask[index].nonzeroBitCount }
-  return running - 1 < processors
-}

@@ -8,14 +8,14 @@ func supervise(_ words: [String]) -> Int32 {
     reportUsage()
     return 2
   }
+  var entrance: Entrance?
   do throws(Supervisor.Failure) {
-    let supervisor = try Supervisor(arguments)
+    let entered = try Entrance(arguments)
+    entrance = entered
+    let supervisor = try Supervisor(arguments, entered)
     try supervisor.proveMechanisms()
     return supervisor.run()
-  } catch {
-    Supervisor.report(error.sentence, arguments, Channel(owning: arguments.channel))
-    return Supervisor.ownFailure
-  }
+  } catch { return Supervisor.report(error, arguments, entrance) }
 }
 
 exitProcess(supervise(Array(CommandLine.arguments.dropFirst())))

@@ -95,4 +95,27 @@ import Testing
     _ = state.apply(.ready(degraded: []), to: id)
     return state
   }
+
+  @Test func `a session that was made for a start goes when that comes to nothing`() {
+    let id = LaunchID.random()
+    for input in [SessionState.Input.abandoned, .failed(reason: "x")] {
+      var state = SessionState(isForOneStart: true)
+      _ = state.apply(.announced, to: id)
+      #expect(state.apply(input, to: id).suffix(2) == [.release, .discard])
+    }
+    var other = SessionState()
+    _ = other.apply(.announced, to: id)
+    #expect(other.apply(.abandoned, to: id) == [.release])
+    // Something ran in it: it stays to be asked about.
+    var used = SessionState(isForOneStart: true)
+    _ = used.apply(.announced, to: id)
+    _ = used.apply(.handedOff(supervisor: 1, target: 2), to: id)
+    _ = used.apply(.ready(degraded: []), to: id)
+    #expect(used.apply(.finished(Finished(exitCode: 0, denied: 0)), to: id).last == .release)
+    // Another start waits in it.
+    var shared = SessionState(isForOneStart: true)
+    _ = shared.apply(.announced, to: id)
+    _ = shared.apply(.announced, to: LaunchID.random())
+    #expect(shared.apply(.abandoned, to: id) == [.release])
+  }
 }

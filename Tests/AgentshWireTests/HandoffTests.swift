@@ -53,10 +53,15 @@ import Testing
   }
 
   @Test func `the supervisor's command line comes back as it went`() throws {
-    var arguments = SupervisorArguments(channel: 3, listener: 4, target: 500, pidfd: 6)
-    #expect(SupervisorArguments(parsing: Array(arguments.argv.dropFirst())) == arguments)
-    arguments.launchSocket = 7
+    var given = SupervisorArguments(.given(channel: 3, listener: 4), target: 500, pidfd: 6)
+    given.spool = 9
+    #expect(SupervisorArguments(parsing: Array(given.argv.dropFirst())) == given)
+    #expect(given.descriptors == [3, 4, 6, 9])
+    #expect(given.launchSocket == nil)
+    var arguments = SupervisorArguments(.launcher(socket: 7, handIn: 5), target: 500, pidfd: 6)
+    #expect(arguments.launchSocket == 7)
     arguments.tty = 8
+    arguments.log = 10
     arguments.quiet = true
     #expect(SupervisorArguments(parsing: Array(arguments.argv.dropFirst())) == arguments)
   }
@@ -67,8 +72,36 @@ import Testing
     ["--channel", "3", "--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6"],
     ["--channel", "x", "--listener", "4", "--target", "5", "--pidfd", "6"],
     ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "extra"],
+    ["--channel", "3", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--listener", "4", "--launch-socket", "7", "--target", "5", "--pidfd", "6"],
+    ["--launch-socket", "7", "--target", "5", "--pidfd", "6"],
   ])
   func `a command line of another shape is refused`(words: [String]) {
     #expect(SupervisorArguments(parsing: words) == nil)
+  }
+
+  @Test func `what a client leaves for the supervisor comes back as it went`() throws {
+    let handIn = HandIn(
+      path: "/run/x/notify", daemonPid: 12, daemonUID: 1000,
+      message: .supervise(pid: 4, token: [UInt8](repeating: 3, count: 16)))
+    var writer = WireWriter()
+    writer.value(handIn)
+    var reader = WireReader(writer.bytes)
+    #expect(try reader.value(HandIn.self) == handIn)
+    try reader.finish()
+    for count in 0..<writer.bytes.count {
+      #expect(throws: WireError.self) {
+        var reader = WireReader(Array(writer.bytes.prefix(count)))
+        _ = try reader.value(HandIn.self)
+      }
+    }
+  }
+
+  @Test func `the end of a launcher in words`() {
+    let filter = LaunchEnd(code: 74, signal: nil, lastLine: "cannot: EPERM (1)", ownFailure: 125)
+    #expect(filter.code == 125 && filter.message == "cannot: EPERM (1)" && filter.hint != nil)
+    #expect(LaunchEnd(code: 127, signal: nil, lastLine: nil, ownFailure: 125).code == 127)
+    let killed = LaunchEnd(code: 0, signal: 9, lastLine: nil, ownFailure: 125)
+    #expect(killed.code == 125 && killed.message == "the launcher was ended by signal 9")
   }
 }

@@ -12,15 +12,9 @@ struct LaunchLog: ~Copyable {
   var number: Int32 { file.number }
 
   init() throws(CommandFailure) {
-    let name = Array("agentsh-launch\0".utf8)
-    // SAFETY: `name` ends with NUL and lives across the call.
-    let result = unsafe name.withUnsafeBytes {
-      rawCall(Int(SYS_memfd_create), kernelAddress($0.baseAddress), 1 /* MFD_CLOEXEC */)
+    do throws(SystemCallError) { file = try memoryFile("agentsh-launch") } catch {
+      throw CommandFailure(code: ExitStatus.notWrapped, "\(error)")
     }
-    guard result >= 0 else {
-      throw CommandFailure(code: ExitStatus.notWrapped, "memfd_create: \(errnoText(Int32(-result)))")
-    }
-    file = FileDescriptor(owning: Int32(result))
   }
 
   /// Its lines so far, without the launcher's name.
@@ -49,21 +43,10 @@ struct LaunchLog: ~Copyable {
 
   /// The launcher ended, and the command never ran.
   func failure(status: Int32) -> CommandFailure {
-    let last = lines.last
-    if clinux_wifsignaled(status) != 0 {
-      return CommandFailure(
-        code: ExitStatus.notWrapped,
-        "the launcher was ended by signal \(clinux_wtermsig(status))" + (last.map { ": " + $0 } ?? ""))
-    }
-    let code = clinux_wexitstatus(status)
-    let step = LaunchFailure(rawValue: code)
-    let message = last ?? step?.sentence ?? "the launcher ended with status \(code)"
-    switch step {
-    case .notExecutable, .notFound: return CommandFailure(code: code, message)
-    case .landlock, .filter, .noNewPrivileges:
-      return CommandFailure(
-        code: ExitStatus.notWrapped, message, hint: "agentsh detect shows what this machine can enforce")
-    default: return CommandFailure(code: ExitStatus.notWrapped, message)
-    }
+    let end = LaunchEnd(
+      code: clinux_wexitstatus(status),
+      signal: clinux_wifsignaled(status) != 0 ? clinux_wtermsig(status) : nil, lastLine: lines.last,
+      ownFailure: ExitStatus.notWrapped)
+    return CommandFailure(code: end.code, end.message, hint: end.hint)
   }
 }

@@ -3,16 +3,21 @@ import AgentshWire
 import CLinux
 import LinuxSystem
 
-/// The launcher, stopped before the command: it has its filter and waits for the byte 0x01 on its socket.
-///
+/// The launcher: it confines itself, sends its seccomp listener over its socket, and waits there for the byte 0x01
+/// before it becomes the command.
 struct LaunchedProcess: ~Copyable {
   let pid: Int32
   let pidfd: FileDescriptor
-  /// Our end of the pair; 0x01 on it lets the launcher go on.
+  /// Our end of the pair.
   let socket: FileDescriptor
-  /// The launcher's seccomp listener.
-  let listener: FileDescriptor
   let log: LaunchLog
+
+  /// Waits for the listener. Throws when there is none; the launcher has ended then.
+  func listener() throws(CommandFailure) -> FileDescriptor {
+    if let listener = HandOver.take(from: socket.number, sender: pidfd.number) { return listener }
+    sendSignal(pidfd.number, SIGKILL)
+    throw log.failure(status: waitForExit(pid))
+  }
 
   /// Ends the launcher; the command does not run.
   func abandon() {
@@ -23,8 +28,6 @@ struct LaunchedProcess: ~Copyable {
 
 /// What the launcher is started with.
 struct LaunchRequest {
-  /// How long the launcher may take to hand its listener over.
-  static let limitMilliseconds = 30_000
   /// Absolute path of our own `agentsh-launch`.
   let program: String
   /// The command with its arguments; argv[0] first.
@@ -32,7 +35,6 @@ struct LaunchRequest {
   var environment: LaunchEnvironment
   let descriptors: InheritedDescriptors
 
-  /// Spawns the launcher and waits for its listener. Throws when there is none; nobody is left running then.
   func start() throws(CommandFailure) -> LaunchedProcess {
     let log = try LaunchLog()
     let ours: FileDescriptor
@@ -45,12 +47,7 @@ struct LaunchRequest {
     let child = try spawn(socket: theirs.number, log: log)
     let pidfd = FileDescriptor(owning: child.pidfd)
     closeDescriptor(theirs.release())
-    guard let listener = receiveListener(from: ours.number, pidfd: pidfd.number) else {
-      sendSignal(pidfd.number, SIGKILL)
-      throw log.failure(status: waitForExit(child.pid))
-    }
-    return LaunchedProcess(
-      pid: child.pid, pidfd: pidfd, socket: ours, listener: FileDescriptor(owning: listener), log: log)
+    return LaunchedProcess(pid: child.pid, pidfd: pidfd, socket: ours, log: log)
   }
 
   private func spawn(
@@ -87,40 +84,6 @@ struct LaunchRequest {
         code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(Int32(-pid)))")
     }
     return (Int32(pid), pidfd)
-  }
-
-  /// The listener that comes with the byte 0x00; nil when the launcher ended, said something else or was too slow.
-  private func receiveListener(from socket: Int32, pidfd: Int32) -> Int32? {
-    let deadline = monotonicClock() + UInt64(Self.limitMilliseconds) * 1_000_000
-    while true {
-      let now = monotonicClock()
-      guard now < deadline else { return nil }
-      let ready = poll(
-        [(socket, Int16(POLLIN)), (pidfd, Int16(POLLIN))], milliseconds: Int((deadline - now) / 1_000_000) + 1
-      )
-      // What was sent before the end is still there to be read.
-      if ready[0] & Int16(POLLIN) != 0 { return receive(from: socket) }
-      if ready[0] != 0 || ready[1] != 0 { return nil }
-    }
-  }
-
-  private func receive(from socket: Int32) -> Int32? {
-    var byte: [UInt8] = [0xFF]
-    var descriptors: [Int32] = [-1]
-    var count: Int32 = 0
-    var truncated: Int32 = 0
-    // SAFETY: all live across the call; one byte and one descriptor are what there is room for.
-    let length = unsafe byte.withUnsafeMutableBytes { byte in
-      unsafe descriptors.withUnsafeMutableBufferPointer { descriptors in
-        unsafe clinux_receive_fds(
-          socket, byte.baseAddress, 1, descriptors.baseAddress, 1, &count, &truncated)
-      }
-    }
-    guard length == 1, byte == [0], count == 1, truncated == 0 else {
-      if count == 1 { closeDescriptor(descriptors[0]) }
-      return nil
-    }
-    return descriptors[0]
   }
 }
 

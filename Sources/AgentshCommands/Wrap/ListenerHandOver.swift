@@ -6,7 +6,6 @@ import LinuxSystem
 
 /// Gives the listener to the daemon (WRAP-PROTOCOL section 3).
 struct ListenerHandOver {
-  private static let limitMilliseconds = 30_000
   /// `notify_socket` of the answer.
   let path: String
   /// Who answered the request; the same process must be behind the socket.
@@ -26,51 +25,24 @@ struct ListenerHandOver {
     self.token = token
   }
 
-  /// Sends the message with the listener, and returns the connection once the daemon has said that it is ready.
-  func give(_ message: HandoffMessage, listener: Int32) throws(CommandFailure) -> FileDescriptor {
-    let connection: FileDescriptor
-    let peer: UnixSocket.Peer
-    do throws(SystemCallError) { connection = try UnixSocket.connect(to: path) } catch {
-      throw Self.failure("\(path): \(error)")
-    }
-    do throws(SystemCallError) { peer = try UnixSocket.peer(of: connection) } catch {
-      throw Self.failure("\(path): \(error)")
-    }
-    guard peer == daemon else {
-      throw Self.failure(
-        "process \(peer.pid) of uid \(peer.uid) listens on \(path), not the daemon (\(daemon.pid))")
-    }
-    try send(message.bytes, listener, on: connection.number)
-    try awaitAcceptance(on: connection.number)
-    return connection
+  /// Sends the message with the listener; returns once the daemon has said that its supervisor is ready.
+  func give(_ message: HandoffMessage, listener: Int32) throws(CommandFailure) {
+    do throws(HandOver.Failure) {
+      _ = try HandOver.give(
+        message.bytes, descriptor: listener, to: path, peer: daemon, accepted: HandoffMessage.accepted)
+    } catch { throw Self.failure(error.reason) }
   }
 
-  private func send(_ bytes: [UInt8], _ listener: Int32, on socket: Int32) throws(CommandFailure) {
-    var descriptor = listener
-    // SAFETY: both live across the call.
-    let sent = unsafe bytes.withUnsafeBytes { bytes in
-      unsafe clinux_send_fds(socket, bytes.baseAddress, bytes.count, &descriptor, 1)
+  /// For the supervisor that this process becomes: it hands in for itself.
+  func handIn(pid: Int32) throws(CommandFailure) -> FileDescriptor {
+    let handIn = HandIn(
+      path: path, daemonPid: daemon.pid, daemonUID: daemon.uid,
+      message: .supervise(pid: pid, token: token))
+    var writer = WireWriter()
+    writer.value(handIn)
+    do throws(SystemCallError) { return try memoryFile("agentsh-hand-in", holding: writer.bytes) } catch {
+      throw CommandFailure(code: ExitStatus.notWrapped, "\(error)")
     }
-    guard sent == bytes.count else {
-      throw Self.failure(sent < 0 ? "sendmsg: \(errnoText(Int32(-sent)))" : "the message was cut")
-    }
-  }
-
-  private func awaitAcceptance(on socket: Int32) throws(CommandFailure) {
-    let deadline = monotonicClock() + UInt64(Self.limitMilliseconds) * 1_000_000
-    while true {
-      let now = monotonicClock()
-      guard now < deadline else { throw Self.failure("the daemon did not take the listener within 30 s") }
-      let ready = poll([(socket, Int16(POLLIN))], milliseconds: Int((deadline - now) / 1_000_000) + 1)
-      if ready[0] != 0 { break }
-    }
-    var answer: UInt8 = 0
-    // SAFETY: one byte, alive across the call.
-    let count = unsafe withUnsafeMutablePointer(to: &answer) { answer in
-      retryingInterrupt { rawCall(Int(SYS_read), Int(socket), kernelAddress(answer), 1) }
-    }
-    guard count == 1 else { throw Self.failure("the daemon closed the connection") }
-    guard answer == HandoffMessage.accepted else { throw Self.failure("the daemon refused the listener") }
   }
 
   private static func failure(_ reason: String) -> CommandFailure {

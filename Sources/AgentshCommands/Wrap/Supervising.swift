@@ -12,12 +12,11 @@ struct Supervising {
   /// XDG_RUNTIME_DIR: with it a person sees whose daemon a supervisor belongs to.
   let runtimeVariable: String?
 
-  /// Returns only when it failed; the launcher has been killed then.
-  func become(_ launched: consuming LaunchedProcess, channel: consuming FileDescriptor) -> CommandFailure {
+  /// Returns only when it failed; the launcher has been killed then. While it starts, so does the supervisor.
+  func become(_ launched: consuming LaunchedProcess, handIn: consuming FileDescriptor) -> CommandFailure {
     var arguments = SupervisorArguments(
-      channel: channel.number, listener: launched.listener.number, target: launched.pid,
+      .launcher(socket: launched.socket.number, handIn: handIn.number), target: launched.pid,
       pidfd: launched.pidfd.number)
-    arguments.launchSocket = launched.socket.number
     arguments.log = launched.log.number
     arguments.quiet = quiet
     let terminal = Self.openTerminal()
@@ -33,11 +32,7 @@ struct Supervising {
     // Whatever we inherited or opened ends here; the supervisor gets 0 to 2 and what its arguments name.
     let all = rawCall(Int(SYS_close_range), 3, Int(UInt32.max), 4 /* CLOSE_RANGE_CLOEXEC */)
     guard all >= 0 else { return all }
-    let needed = [
-      arguments.channel, arguments.listener, arguments.pidfd, arguments.launchSocket, arguments.tty,
-      arguments.log,
-    ]
-    for number in needed.compactMap({ $0 }) {
+    for number in arguments.descriptors {
       let result = rawCall(Int(SYS_fcntl), Int(number), Int(F_SETFD), 0)
       guard result >= 0 else { return result }
     }

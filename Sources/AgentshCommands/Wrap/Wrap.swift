@@ -72,29 +72,28 @@ struct Wrap {
       program: stage.launcher, command: commandBytes(program, environment), environment: environment,
       descriptors: descriptors)
     let launched = try request.start()
-    // Who becomes the supervisor says what the launcher wrote as such.
-    let missing = response.supervise == true ? [] : launched.log.degraded
-    for sentence in (response.degraded ?? []) + missing {
-      Output.note("agentsh: not enforced: \(sentence)")
-    }
     if response.supervise == true {
-      let message = HandoffMessage.supervise(pid: launched.pid, token: handOver.token)
-      let channel: FileDescriptor
-      do throws(CommandFailure) {
-        channel = try handOver.give(message, listener: launched.listener.number)
-      } catch {
+      for sentence in response.degraded ?? [] { Output.note("agentsh: not enforced: \(sentence)") }
+      let handIn: FileDescriptor
+      do throws(CommandFailure) { handIn = try handOver.handIn(pid: launched.pid) } catch {
         launched.abandon()
         throw error
       }
       let supervising = Supervising(
         program: stage.supervisor, quiet: options.quiet, runtimeVariable: stage.daemon.runtimeVariable)
-      throw supervising.become(launched, channel: channel)
+      throw supervising.become(launched, handIn: handIn)
+    }
+    let listener = try launched.listener()
+    for sentence in (response.degraded ?? []) + launched.log.degraded {
+      Output.note("agentsh: not enforced: \(sentence)")
     }
     let message = HandoffMessage.current(pid: launched.pid, token: handOver.token)
-    do throws(CommandFailure) { _ = try handOver.give(message, listener: launched.listener.number) } catch {
+    do throws(CommandFailure) { try handOver.give(message, listener: listener.number) } catch {
       launched.abandon()
       throw error
     }
+    // The supervisor has its own copy; with ours open the tree would wait for answers after that one's end.
+    closeDescriptor(listener.release())
     return accompany(launched, session, stage.daemon)
   }
 
@@ -116,8 +115,6 @@ struct Wrap {
       Output.note("agentsh: the launcher ended before the command")
       return ExitStatus.notWrapped
     }
-    // The supervisor has its own copy; with ours open the tree would wait for answers after that one's end.
-    closeDescriptor(launched.listener.release())
     closeDescriptor(launched.socket.release())
     let code = parent.wait()
     if code == ExitStatus.denied || code == ExitStatus.notFound, let reason = launched.log.lastFailure {

@@ -1,5 +1,4 @@
 import CLinux
-import LinuxSystem
 
 /// `poll(2)`: what happened to each descriptor, in order; all zero when the time is over. POLLERR and POLLHUP need not be
 /// asked for. EINTR counts as nothing happened.

@@ -1,7 +1,6 @@
 import CLinux
-package import LinuxSystem
 
-/// Unix sockets as a client uses them. `unix(7)`.
+/// Unix stream sockets as a client uses them. `unix(7)`.
 package enum UnixSocket {
   /// Who is on the other side, as the kernel wrote it down when the other side began to listen or to connect.
   package struct Peer: Sendable, Equatable {

@@ -1,0 +1,87 @@
+import CLinux
+
+/// A descriptor's way to another process, over a Unix socket: the launcher's listener to its parent, and from there to
+/// the daemon. `unix(7)`, SCM_RIGHTS.
+package enum HandOver {
+  /// Why the other side does not have the descriptor.
+  package struct Failure: Error, Equatable, Sendable {
+    package let reason: String
+    init(_ reason: String) { self.reason = reason }
+  }
+
+  /// How long either side may take.
+  package static let limitMilliseconds = 30_000
+
+  /// Connects to `path`, where `peer` must be listening, sends the bytes with the descriptor, and returns the connection
+  /// once the byte `accepted` has come back.
+  package static func give(
+    _ bytes: [UInt8], descriptor: Int32, to path: String, peer: UnixSocket.Peer, accepted: UInt8
+  ) throws(Failure) -> FileDescriptor {
+    let connection: FileDescriptor
+    do throws(SystemCallError) { connection = try UnixSocket.connect(to: path) } catch {
+      throw Failure("\(path): \(error)")
+    }
+    let found: UnixSocket.Peer
+    do throws(SystemCallError) { found = try UnixSocket.peer(of: connection) } catch {
+      throw Failure("\(path): \(error)")
+    }
+    guard found == peer else {
+      throw Failure("process \(found.pid) of uid \(found.uid) listens on \(path), not the daemon (\(peer.pid))")
+    }
+    try send(bytes, descriptor, on: connection.number)
+    try awaitAcceptance(on: connection.number, accepted)
+    return connection
+  }
+
+  private static func send(_ bytes: [UInt8], _ descriptor: Int32, on socket: Int32) throws(Failure) {
+    var descriptor = descriptor
+    // SAFETY: both live across the call.
+    let sent = unsafe bytes.withUnsafeBytes { bytes in
+      unsafe clinux_send_fds(socket, bytes.baseAddress, bytes.count, &descriptor, 1)
+    }
+    guard sent == bytes.count else {
+      throw Failure(sent < 0 ? "sendmsg: \(errnoText(Int32(-sent)))" : "the message was cut")
+    }
+  }
+
+  private static func awaitAcceptance(on socket: Int32, _ accepted: UInt8) throws(Failure) {
+    if ready([(socket, Int16(POLLIN))]) == nil { throw Failure("the daemon did not take the listener within 30 s") }
+    var answer: UInt8 = 0
+    // SAFETY: one byte, alive across the call.
+    let count = unsafe withUnsafeMutablePointer(to: &answer) { answer in
+      retryingInterrupt { rawCall(Int(SYS_read), Int(socket), kernelAddress(answer), 1) }
+    }
+    guard count == 1 else { throw Failure("the daemon closed the connection") }
+    guard answer == accepted else { throw Failure("the daemon refused the listener") }
+  }
+
+  /// The one descriptor that comes with the byte 0x00 (CLOEXEC); nil when the sender (`pidfd`) ended, said something
+  /// else or was too slow.
+  package static func take(from socket: Int32, sender pidfd: Int32) -> FileDescriptor? {
+    let events = ready([(socket, Int16(POLLIN)), (pidfd, Int16(POLLIN))])
+    // What was sent before the end is still there to be read.
+    return (events?[0] ?? 0) & Int16(POLLIN) != 0 ? receive(from: socket) : nil
+  }
+
+  /// What happened to the descriptors; nil when nothing did within the limit.
+  private static func ready(_ entries: [(descriptor: Int32, events: Int16)]) -> [Int16]? {
+    let deadline = monotonicClock() + UInt64(limitMilliseconds) * 1_000_000
+    while true {
+      let now = monotonicClock()
+      if now >= deadline { return nil }
+      let events = poll(entries, milliseconds: Int((deadline - now) / 1_000_000) + 1)
+      if events.contains(where: { $0 != 0 }) { return events }
+    }
+  }
+
+  private static func receive(from socket: Int32) -> FileDescriptor? {
+    var byte: UInt8 = 0xFF
+    var descriptor: Int32 = -1
+    var count: Int32 = 0
+    var truncated: Int32 = 0
+    // SAFETY: all live across the call; one byte and one descriptor are what there is room for.
+    let length = unsafe clinux_receive_fds(socket, &byte, 1, &descriptor, 1, &count, &truncated)
+    let received = count == 1 ? FileDescriptor(owning: descriptor) : nil
+    return length == 1 && byte == 0 && truncated == 0 ? received : nil
+  }
+}
