@@ -134,7 +134,9 @@ struct MainLoop: ~Copyable {
     let now = monotonicClock()
     guard now >= nextReconnect else { return }
     nextReconnect = now + 1_000_000_000
-    guard let socket = try? UnixSocket.connect(to: supervisor.welcome.supervisorSocket, seconds: 1) else { return }
+    guard let socket = try? UnixSocket.connect(to: supervisor.welcome.supervisorSocket, seconds: 1) else {
+      return
+    }
     let channel = Channel(owning: socket.release())
     let hello = Hello(
       sessionID: supervisor.welcome.sessionID, supervisorPid: supervisor.mediator.frame.ownPid,

@@ -7,7 +7,8 @@ extension Supervisor.Failure {
   package var sentence: String {
     switch self {
     case .launcher(let end): end.message
-    case .handIn(let error): "what the client left cannot be read: \(error) (client and supervisor of one version?)"
+    case .handIn(let error):
+      "what the client left cannot be read: \(error) (client and supervisor of one version?)"
     case .handOver(let reason): "the hand-over to the daemon failed: \(reason); the daemon's log says more"
     case .notListener: "the descriptor that was handed over is no seccomp listener"
     case .kernelStructures:

@@ -15,7 +15,8 @@ extension Routes {
       if let id = wanted.session {
         try await session(id, owner: nil, for: caller)
       } else {
-        try await SessionMaker(services: services, policies: policies).make(wanted.create, caller, isForOneStart: true)
+        try await SessionMaker(services: services, policies: policies).make(
+          wanted.create, caller, isForOneStart: true)
       }
     do throws(SessionError) {
       let answer = try await WrapInit(services: services, director: director)

@@ -26,7 +26,8 @@ package enum HandOver {
       throw Failure("\(path): \(error)")
     }
     guard found == peer else {
-      throw Failure("process \(found.pid) of uid \(found.uid) listens on \(path), not the daemon (\(peer.pid))")
+      throw Failure(
+        "process \(found.pid) of uid \(found.uid) listens on \(path), not the daemon (\(peer.pid))")
     }
     try send(bytes, descriptor, on: connection.number)
     try awaitAcceptance(on: connection.number, accepted)
@@ -45,7 +46,9 @@ package enum HandOver {
   }
 
   private static func awaitAcceptance(on socket: Int32, _ accepted: UInt8) throws(Failure) {
-    if ready([(socket, Int16(POLLIN))]) == nil { throw Failure("the daemon did not take the listener within 30 s") }
+    if ready([(socket, Int16(POLLIN))]) == nil {
+      throw Failure("the daemon did not take the listener within 30 s")
+    }
     var answer: UInt8 = 0
     // SAFETY: one byte, alive across the call.
     let count = unsafe withUnsafeMutablePointer(to: &answer) { answer in

@@ -1,5 +1,6 @@
 import AgentshClient
 import AgentshConfig
+import LinuxSystem
 import Foundation
 import Testing
 

@@ -1,5 +1,6 @@
 import AgentshAPI
 import AgentshClient
+import LinuxSystem
 import Testing
 
 @Suite struct HTTPConnectionTests {
