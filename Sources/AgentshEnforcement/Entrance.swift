@@ -53,7 +53,7 @@ package struct Entrance: Sendable {
   }
 
   /// A launcher that sent no listener: it has ended, or is ended now.
-  private static func end(of arguments: SupervisorArguments) -> LaunchEnd {
+  static func end(of arguments: SupervisorArguments) -> LaunchEnd {
     sendSignal(arguments.pidfd, SIGKILL)
     let status = waitForExit(arguments.target)
     return LaunchEnd(

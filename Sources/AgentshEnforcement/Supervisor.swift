@@ -171,14 +171,23 @@ package final class Supervisor: Sendable {
   package static func report(
     _ failure: Failure, _ arguments: SupervisorArguments, _ entrance: Entrance?
   ) -> Int32 {
-    if case .launcher(let end) = failure {
+    var channel = entrance?.channel
+    if case .given(let number, _) = arguments.source, channel == nil { channel = Channel(owning: number) }
+    if let end = launcherEnd(failure, arguments) {
+      if let channel { try? channel.send(frame(.failed, end.message)) }
       writeError("agentsh: \(end.message)\n" + (end.hint.map { "  \($0)\n" } ?? ""))
       return end.code
     }
-    var channel = entrance?.channel
-    if case .given(let number, _) = arguments.source, channel == nil { channel = Channel(owning: number) }
     report(failure.sentence, arguments, channel)
     return ownFailure
+  }
+
+  /// How the launcher ended, where that is the reason: /proc of one that is ending shows no root and no executable.
+  private static func launcherEnd(_ failure: Failure, _ arguments: SupervisorArguments) -> LaunchEnd? {
+    if case .launcher(let end) = failure { return end }
+    guard arguments.launchSocket != nil else { return nil }
+    let ended = poll([(arguments.pidfd, Int16(POLLIN))], milliseconds: 100)[0] != 0
+    return ended ? Entrance.end(of: arguments) : nil
   }
 
   private static func report(_ reason: String, _ arguments: SupervisorArguments, _ channel: Channel?) {
