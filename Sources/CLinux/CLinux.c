@@ -44,6 +44,12 @@ long clinux_notif_receive(int listener, struct seccomp_notif *request)
   return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, (long)request, 0, 0, 0);
 }
 
+unsigned clinux_current_cpu(void)
+{
+  int cpu = sched_getcpu();
+  return cpu < 0 ? ~0u : (unsigned)cpu;
+}
+
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response)
 {
   return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, (long)response, 0, 0, 0);

@@ -91,8 +91,10 @@ package struct PendingNotification: ~Copyable, Sendable {
     add.id = id
     add.srcfd = UInt32(bitPattern: descriptor)
     add.newfd_flags = closeOnExec ? UInt32(O_CLOEXEC) : 0
+    let cpu = CallerCPU(holding: thread)
     // SAFETY: `add` lives across the call.
     let number = unsafe clinux_notif_addfd(listener, &add)
+    cpu.release()
     let failed = number < 0 ? Int32(truncatingIfNeeded: -number) : 0
     if failed == 0 {
       _ = send(value: Int64(number), error: 0, flags: 0)

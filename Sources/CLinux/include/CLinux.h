@@ -71,6 +71,8 @@ long clinux_seccomp_install(const struct sock_filter *program, unsigned short co
 long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);
 long clinux_notif_receive(int listener, struct seccomp_notif *request);
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response);
+/* The CPU that the calling thread runs on. getcpu(2) */
+unsigned clinux_current_cpu(void);
 long clinux_notif_id_valid(int listener, uint64_t id);
 long clinux_notif_addfd(int listener, struct seccomp_notif_addfd *add);
 /* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6; Debian 12's headers lack it. */
