@@ -15,6 +15,12 @@ extension Mediator {
     _ notification: borrowing PendingNotification, directory: Int32, raw: PathText, follow: Bool,
     name: inout PathText, mayBlock: Bool, magic: Bool = true, links: Bool = true
   ) -> Pin {
+    if links,
+      let pin = resolveCached(
+        notification, directory: directory, raw: raw, follow: follow, name: &name, mayBlock: mayBlock)
+    {
+      return pin
+    }
     var walker = Walker(raw)
     walker.mayFollowMagic = magic
     walker.mayFollowLinks = links
