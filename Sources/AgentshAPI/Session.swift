@@ -75,8 +75,10 @@ package struct CreateSessionRequest: Codable, Sendable, Equatable {
   package var realPaths: Bool?
   /// Ours: the policy itself (YAML), instead of a name.
   package var policyText: String?
-  /// Ours: absolute path that `policyText` was read from: for messages, and protected from the session.
+  /// Ours: canonical path that `policyText` was read from: for messages, and protected from the session.
   package var policyFile: String?
+  /// Ours: where the caller named a link to `policyFile`, the link's own path, protected as well.
+  package var policyLink: String?
   /// Ours: policy keys that are not enforced yet become warnings.
   package var allowUnenforced: Bool?
 
@@ -89,6 +91,7 @@ package struct CreateSessionRequest: Codable, Sendable, Equatable {
     case realPaths = "real_paths"
     case policyText = "policy_text"
     case policyFile = "policy_file"
+    case policyLink = "policy_link"
     case allowUnenforced = "allow_unenforced"
   }
 
@@ -105,6 +108,7 @@ package struct CreateSessionRequest: Codable, Sendable, Equatable {
     realPaths = try fields.decodeIfPresent(Bool.self, forKey: .realPaths)
     policyText = try fields.decodeIfPresent(String.self, forKey: .policyText)
     policyFile = try fields.decodeIfPresent(String.self, forKey: .policyFile)
+    policyLink = try fields.decodeIfPresent(String.self, forKey: .policyLink)
     allowUnenforced = try fields.decodeIfPresent(Bool.self, forKey: .allowUnenforced)
   }
 }

@@ -67,7 +67,9 @@ private func readVersion(_ reader: inout WireReader) throws(WireError) {
 extension CreateSessionRequest: WireCodable {
   package func encode(to writer: inout WireWriter) {
     writer.value(workspace)
-    for text in [id, policy, profile, home, projectRoot, policyText, policyFile] { writer.value(text) }
+    for text in [id, policy, profile, home, projectRoot, policyText, policyFile, policyLink] {
+      writer.value(text)
+    }
     for flag in [detectProjectRoot, realPaths, allowUnenforced] { writer.value(flag) }
   }
 
@@ -80,6 +82,7 @@ extension CreateSessionRequest: WireCodable {
     projectRoot = try reader.value()
     policyText = try reader.value()
     policyFile = try reader.value()
+    policyLink = try reader.value()
     detectProjectRoot = try reader.value()
     realPaths = try reader.value()
     allowUnenforced = try reader.value()

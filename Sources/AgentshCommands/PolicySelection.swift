@@ -33,7 +33,12 @@ package struct PolicySelection: Sendable, Equatable {
         throw CommandFailure(code: code, "the policy \(path) is not UTF-8")
       }
       request.policyText = text
-      request.policyFile = path
+      if ownerAndType(path)?.type == .fifo { return request }  // nothing that anybody could change later
+      guard let file = canonicalName(path), let place = canonicalPlace(path) else {
+        throw CommandFailure(code: code, "the policy \(path) is no file with a name")
+      }
+      request.policyFile = file
+      if place != file { request.policyLink = place }
     }
     return request
   }

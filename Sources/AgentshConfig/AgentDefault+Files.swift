@@ -4,7 +4,9 @@ let agentDefaultFiles = #"""
   # rule names may be read and may not be changed.
 
   file_rules:
-    # --- Secrets: not to be opened, moved or linked by anything -----------------------------------------------------
+    # --- Secrets: not to be opened, changed, moved or linked by anything --------------------------------------------
+    # That there is such a file may be seen: hiding it (stat, access, readlink, list) would mean that each such call of
+    # each program is asked about.
 
     # The agent's own key file, for agents that keep it in one.
     - name: allow-agent-keys
@@ -28,7 +30,7 @@ let agentDefaultFiles = #"""
         # npm takes an unreadable ~/.npmrc for an absent one and goes on with the public registry. If yours only names
         # a registry, and holds no token, allow it before this rule.
         - "{${HOME},/root,/home/*}/.npmrc"
-      operations: ["*"]
+      operations: [read, write, create, delete, rmdir, mkdir, rename, link, symlink, mknod, truncate, chmod, chown, setattr]
       decision: deny
       message: "Credentials are not readable in here."
 
@@ -42,14 +44,14 @@ let agentDefaultFiles = #"""
         - "/dev/{mem,kmem,port,uinput}"
         - "/dev/{sd,hd,vd,xvd,nvme,mmcblk,dm-,md,loop}*"
         - "/dev/{mapper,input,disk}/**"
-      operations: ["*"]
+      operations: [read, write, create, delete, rmdir, mkdir, rename, link, symlink, mknod, truncate, chmod, chown, setattr]
       decision: deny
       message: "This part of the system is not readable in here."
 
     # Other programs' variables and memory hold their keys.
     - name: deny-process-secrets
       paths: ["/proc/*/{environ,mem}", "/proc/*/task/*/{environ,mem}", "/proc/kcore"]
-      operations: ["*"]
+      operations: [read, write, create, delete, rmdir, mkdir, rename, link, symlink, mknod, truncate, chmod, chown, setattr]
       decision: deny
       message: "Environment and memory of processes are not readable in here."
 

@@ -3,10 +3,11 @@ package import AgentshWire
 
 /// What the launcher does to itself for a session under `rules`.
 ///
-/// Everything but signals is mediated whatever the rules say, because every decision is recorded; the tree itself may only execute,
-/// since each open is carried out by the supervisor and the descriptor handed over.
+/// What opens or changes something is mediated whatever the rules say, because every decision is recorded; signals and
+/// what only looks, where a rule can stop it. The tree itself may only execute, since each open is carried out by the
+/// supervisor and the descriptor handed over.
 /// - Parameters:
-///   - rules: the session's policy; of its lists only that of signals widens the plan.
+///   - rules: the session's policy.
 ///   - ownerUID: of the session. uid 0 keeps the capabilities that package managers need inside a container, and
 ///     changes of identity are notified.
 ///   - allowDegraded: go on where the kernel lacks a mechanism.
@@ -16,6 +17,11 @@ package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded:
   var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
   if ownerUID == 0 { mediate.insert(.identities) }
   if !rules.signalRules.isEmpty { mediate.insert(.signals) }
+  let looks: [(FileOperation, LaunchPlan.Mediation)] = [
+    (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
+  ]
+  let restricted = rules.restricted
+  for (operation, calls) in looks where restricted.contains(FileOperations(operation)) { mediate.insert(calls) }
   return LaunchPlan(
     mediate: mediate, landlock: [LaunchPlan.LandlockGrant(path: "/", access: landlockExecute)],
     allowDegraded: allowDegraded, keepCapabilities: ownerUID == 0 ? rootCapabilities : 0)

@@ -29,7 +29,9 @@ package struct PolicyAnswer: Sendable, Equatable {
     case .file(let operation):
       var decider = FileDecider(policy)
       decided = decider.decide(operation, path: Array(question.subject.utf8).span)
-      if let gap = PolicyReader.gap(operation) { remark = "\(gap) yet: the answer is what the rules say" }
+      if let gap = PolicyReader.gap(operation, decided.verdict) {
+        remark = "\(gap): the answer is what the file rules say"
+      }
     case .socket(let operation):
       var decider = FileDecider(policy)
       decided = decider.decideSocket(operation, path: Array(question.subject.utf8).span)

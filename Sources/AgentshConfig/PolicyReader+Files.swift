@@ -7,15 +7,14 @@ extension PolicyReader {
   ]
   private static let fileVerdicts: [Verdict] = [.allow, .deny, .approve, .audit, .redirect, .softDelete]
 
-  /// Calls that the supervisor does not see, and those that it sees by name but not through an open descriptor
-  /// (fchmod(2) and the like), which is a way around a denial.
-  static let unmediated: [FileOperation] = [.stat, .access, .readlink, .list, .execute]
-  static let mediatedByName: [FileOperation] = [.chmod, .chown, .setattr]
+  /// Looking is asked about where a rule stops it, not for the record alone; starting a program is the command rules'.
+  static let looks: [FileOperation] = [.stat, .access, .readlink, .list]
 
-  /// Why a rule that stops or records the operation does not hold; nil when it does.
-  static func gap(_ operation: FileOperation) -> String? {
-    if unmediated.contains(operation) { return "the call is not mediated" }
-    return mediatedByName.contains(operation) ? "it is not mediated through an open descriptor" : nil
+  /// Why a rule about the operation does not hold; nil when it does.
+  static func gap(_ operation: FileOperation, _ verdict: Verdict) -> String? {
+    if operation == .execute { return "command_rules decide on it" }
+    if verdict == .audit, looks.contains(operation) { return "looking is not asked about for the record alone" }
+    return nil
   }
 
   mutating func readFileRules(_ fields: Fields) {
@@ -47,7 +46,7 @@ extension PolicyReader {
   private mutating func readOperations(_ fields: Fields, _ rule: inout FileRule) {
     let allowsOnly = rule.decision == .allow
     guard let node = fields["operations"], !isEmptyList(node) else {
-      if !allowsOnly { noteUnmediated(fields.place, rule.decision) }
+      if !allowsOnly { noteGaps(fields.place, rule.decision) }
       checkSoftDelete(rule, fields.place)
       return
     }
@@ -56,28 +55,28 @@ extension PolicyReader {
     for (word, place) in node.texts("operations", &problems) {
       if word == "*" {
         operations = .all
-        if !allowsOnly { noteUnmediated(place, rule.decision) }
+        if !allowsOnly { noteGaps(place, rule.decision) }
         continue
       }
       let item = YAMLNode(place: place, content: .scalar(word, isPlain: true))
       guard let operation = item.word("operation", words + [("*", .open)], &problems) else { continue }
       operations.insert(FileOperations(operation))
-      if !allowsOnly, let gap = Self.gap(operation) {
-        let done = rule.decision == .audit ? "recorded" : "denied"
-        unenforced(place, "file_rules.operations.\(operation.word)", "\(gap) and then not \(done)")
+      if !allowsOnly, let gap = Self.gap(operation, rule.decision) {
+        unenforced(place, "file_rules.operations.\(operation.word)", gap)
       }
     }
     rule.operations = operations.normalized
     checkSoftDelete(rule, node.place)
   }
 
-  private mutating func noteUnmediated(_ place: Place, _ verdict: Verdict) {
-    let names = Self.unmediated.filter { $0 != .execute }.map { $0.word.description }.joined(separator: ", ")
-    let done = verdict == .audit ? "recorded" : "stopped"
+  /// What a rule about all operations leaves out, or costs.
+  private mutating func noteGaps(_ place: Place, _ verdict: Verdict) {
+    let names = Self.looks.map { $0.word.description }.joined(separator: ", ")
     note(
       place,
-      "all operations, except that \(names) are not \(done), nor chmod, chown and setattr of an open descriptor"
-    )
+      verdict == .audit
+        ? "all operations, except that \(names) alone are not recorded"
+        : "\(names) are among all operations: each of these calls is asked about then, which costs time")
   }
 
   private mutating func checkSoftDelete(_ rule: FileRule, _ place: Place) {

@@ -65,12 +65,6 @@ struct PolicyReader {
     if let node = fields["file_default"] {
       let words = [("allow", false), ("deny", true)]
       rules.denyReadsByDefault = node.word("file_default", words, &problems) ?? true
-      if rules.denyReadsByDefault {
-        note(
-          fields.place(of: "file_default"),
-          "file_default: deny holds for opening; stat, access, readlink and list of names are not mediated yet"
-        )
-      }
     }
   }
 

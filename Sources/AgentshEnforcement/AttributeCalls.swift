@@ -4,16 +4,15 @@ import CLinux
 import LinuxSystem
 import Seccomp
 
-// truncate, chmod, chown, utimes, setxattr and their forms that take paths.
+// truncate, chmod, chown, utimes, setxattr, removexattr and all their forms, by path and by descriptor.
 //
-// The race: the object is pinned by the path that was copied, decided on by the name that the pin has, and changed
-// through the pin. The times, owners and attribute values are copied once, too.
+// The race: the object is pinned by the path that was copied, or taken from the caller's table once, decided on by the
+// name that it has, and changed through what we hold. The times, owners and attribute values are copied once, too.
 
 extension Mediator {
   func truncate(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
     let length = Int64(bitPattern: notification.arguments[1])
-    onObject(notification, &scratch, started, AT_FDCWD, notification.arguments[0], .truncate, follow: true) {
-      pin, _ in
+    onObject(notification, &scratch, started, .path(notification.arguments[0]), .truncate) { pin in
       // truncate(2) wants write permission on the file, as opening it for writing does.
       let opened = pin.open(flags: O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
       guard opened >= 0 else { return opened == -Int(ENXIO) ? -Int(EINVAL) : opened }
@@ -22,36 +21,53 @@ extension Mediator {
     }
   }
 
+  /// ftruncate, which is writing unless a rule tells the two apart.
+  func truncateOpen(
+    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    let length = Int64(bitPattern: notification.arguments[1])
+    onObject(notification, &scratch, started, .descriptor(notification.int(0)), .truncate, .cut) {
+      truncateDescriptor($0.descriptor, length: length)
+    }
+  }
+
   func setAttributes(
     _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
-    switch Int(notification.call) {
-    case Int(SYS_chmod), Int(SYS_fchmodat), 452: changeMode(notification, &scratch, started)
-    case Int(SYS_chown), Int(SYS_lchown), Int(SYS_fchownat): changeOwner(notification, &scratch, started)
-    case Int(SYS_utime), Int(SYS_utimes), Int(SYS_futimesat), Int(SYS_utimensat):
-      changeTimes(notification, &scratch, started)
+    switch X86Call(rawValue: notification.call) {
+    case .chmod, .fchmod, .fchmodat, .fchmodat2: changeMode(notification, &scratch, started)
+    case .chown, .lchown, .fchown, .fchownat: changeOwner(notification, &scratch, started)
+    case .utime, .utimes, .futimesat, .utimensat: changeTimes(notification, &scratch, started)
     default: changeExtended(notification, &scratch, started)
     }
   }
+
+  /// The flags of a call of the `…at` kind, where it has no others.
+  private static let atFlags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH
 
   private func changeMode(
     _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
     let arguments = notification.arguments
-    let plain = Int(notification.call) == Int(SYS_chmod)
-    let mode = Int(UInt32(truncatingIfNeeded: arguments[plain ? 1 : 2]) & 0o7777)
-    let flags = notification.call == 452 ? notification.int(3) : 0
-    guard flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 else {
-      notification.fail(EINVAL)
-      return
+    let reference: ObjectReference
+    var mode = arguments[2]
+    switch X86Call(rawValue: notification.call) {
+    case .chmod: (reference, mode) = (.path(arguments[0]), arguments[1])
+    case .fchmod: (reference, mode) = (.descriptor(notification.int(0)), arguments[1])
+    case .fchmodat: reference = .at(notification.int(0), arguments[1], 0)
+    default:
+      guard notification.int(3) & ~Self.atFlags == 0 else {
+        notification.fail(EINVAL)
+        return
+      }
+      reference = .at(notification.int(0), arguments[1], notification.int(3))
     }
-    onObject(
-      notification, &scratch, started, plain ? AT_FDCWD : notification.int(0), arguments[plain ? 0 : 1],
-      .chmod,
-      follow: flags & AT_SYMLINK_NOFOLLOW == 0, emptyPath: flags & AT_EMPTY_PATH != 0
-    ) { pin, type in
-      if type == .link { return -Int(EOPNOTSUPP) }
-      return pin.withAddress { rawCall(Int(SYS_chmod), $0, mode) }
+    let bits = Int(UInt32(truncatingIfNeeded: mode) & 0o7777)
+    let isDescriptor = reference.path == nil
+    onObject(notification, &scratch, started, reference, .chmod) { pin in
+      if isDescriptor { return rawCall(Int(SYS_fchmod), Int(pin.descriptor), bits) }
+      if pin.type == .link { return -Int(EOPNOTSUPP) }
+      return pin.withAddress { rawCall(Int(SYS_chmod), $0, bits) }
     }
   }
 
@@ -59,22 +75,26 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
     let arguments = notification.arguments
-    let isAt = Int(notification.call) == Int(SYS_fchownat)
-    let flags =
-      isAt ? notification.int(4) : Int(notification.call) == Int(SYS_lchown) ? AT_SYMLINK_NOFOLLOW : 0
-    let uid = Int(notification.int(isAt ? 2 : 1))
-    let gid = Int(notification.int(isAt ? 3 : 2))
-    guard flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 else {
-      notification.fail(EINVAL)
-      return
+    let reference: ObjectReference
+    var first = 1
+    switch X86Call(rawValue: notification.call) {
+    case .chown: reference = .path(arguments[0])
+    case .lchown: reference = .path(arguments[0], follow: false)
+    case .fchown: reference = .descriptor(notification.int(0))
+    default:
+      guard notification.int(4) & ~Self.atFlags == 0 else {
+        notification.fail(EINVAL)
+        return
+      }
+      (reference, first) = (.at(notification.int(0), arguments[1], notification.int(4)), 2)
     }
-    onObject(
-      notification, &scratch, started, isAt ? notification.int(0) : AT_FDCWD, arguments[isAt ? 1 : 0], .chown,
-      follow: flags & AT_SYMLINK_NOFOLLOW == 0, emptyPath: flags & AT_EMPTY_PATH != 0
-    ) { pin, type in
-      // fchownat on the pin's own handle: for links as well, and nothing is looked up.
-      Mediator.empty.withAddress { path in
-        rawCall(Int(SYS_fchownat), Int(pin.descriptor), path, uid, gid, Int(AT_EMPTY_PATH))
+    let (uid, gid) = (Int(notification.int(first)), Int(notification.int(first + 1)))
+    let isDescriptor = reference.path == nil
+    onObject(notification, &scratch, started, reference, .chown) { pin in
+      if isDescriptor { return rawCall(Int(SYS_fchown), Int(pin.descriptor), uid, gid) }
+      // On the pin's own handle: for links as well, and nothing is looked up.
+      return Mediator.empty.withAddress {
+        rawCall(Int(SYS_fchownat), Int(pin.descriptor), $0, uid, gid, Int(AT_EMPTY_PATH))
       }
     }
   }
@@ -83,25 +103,24 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
     let arguments = notification.arguments
-    let call = Int(notification.call)
-    let isAt = call == Int(SYS_utimensat) || call == Int(SYS_futimesat)
-    let flags = call == Int(SYS_utimensat) ? notification.int(3) : 0
-    let timesAddress = arguments[isAt ? 2 : 1]
-    guard flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 else {
+    let call = X86Call(rawValue: notification.call)
+    let isAt = call == .utimensat || call == .futimesat
+    let flags = call == .utimensat ? notification.int(3) : 0
+    guard flags & ~Self.atFlags == 0 else {
       notification.fail(EINVAL)
       return
     }
-    var times: [Int64]? = nil
-    if timesAddress != 0 {
-      let width = call == Int(SYS_utime) ? 16 : 32
-      let failed = notification.readBytes(timesAddress, count: width, into: &scratch.text)
+    var times: [Int64]?
+    if arguments[isAt ? 2 : 1] != 0 {
+      let width = call == .utime ? 16 : 32
+      let failed = notification.readBytes(arguments[isAt ? 2 : 1], count: width, into: &scratch.text)
       if failed != 0 {
         notification.fail(failed)
         return
       }
       var values = (0..<(width / 8)).map { word($0, of: scratch.text) }
-      if call == Int(SYS_utime) { values = [values[0], 0, values[1], 0] }
-      if call == Int(SYS_utimes) || call == Int(SYS_futimesat) {
+      if call == .utime { values = [values[0], 0, values[1], 0] }
+      if call == .utimes || call == .futimesat {
         guard (0..<1_000_000).contains(values[1]), (0..<1_000_000).contains(values[3]) else {
           notification.fail(EINVAL)
           return
@@ -111,165 +130,134 @@ extension Mediator {
       }
       times = values
     }
-    // utimensat without a path is futimens: on the descriptor.
-    let onDescriptor = isAt && arguments[1] == 0
-    if onDescriptor, notification.int(0) == AT_FDCWD {
+    // Without a path they are futimens(3), on a descriptor.
+    let isDescriptor = isAt && arguments[1] == 0
+    if isDescriptor, notification.int(0) == AT_FDCWD {
       notification.fail(EFAULT)
       return
     }
-    onObject(
-      notification, &scratch, started, isAt ? notification.int(0) : AT_FDCWD, arguments[isAt ? 1 : 0],
-      .setattr,
-      follow: flags & AT_SYMLINK_NOFOLLOW == 0, emptyPath: onDescriptor || flags & AT_EMPTY_PATH != 0,
-      noPath: onDescriptor
-    ) { pin, type in
-      setTimes(pin, times)
+    let reference: ObjectReference =
+      isDescriptor
+      ? .descriptor(notification.int(0))
+      : isAt ? .at(notification.int(0), arguments[1], flags) : .path(arguments[0])
+    onObject(notification, &scratch, started, reference, .setattr) { pin in
+      func act(_ address: Int) -> Int {
+        if isDescriptor { return rawCall(Int(SYS_utimensat), Int(pin.descriptor), 0, address, Int(flags)) }
+        return Mediator.empty.withAddress {
+          rawCall(Int(SYS_utimensat), Int(pin.descriptor), $0, address, Int(AT_EMPTY_PATH))
+        }
+      }
+      guard let times else { return act(0) }
+      // SAFETY: four words, two timespecs, alive across the call.
+      return unsafe times.withUnsafeBufferPointer { act(kernelAddress($0.baseAddress)) }
     }
   }
 
-  private func setTimes(_ pin: PinnedObject, _ times: [Int64]?) -> Int {
-    func act(_ address: Int) -> Int {
-      Mediator.empty.withAddress { path in
-        rawCall(Int(SYS_utimensat), Int(pin.descriptor), path, address, Int(AT_EMPTY_PATH))
-      }
-    }
-    guard let times else { return act(0) }
-    // SAFETY: four words, two timespecs, alive across the call.
-    return unsafe times.withUnsafeBufferPointer { act(kernelAddress($0.baseAddress)) }
+  /// A call on an extended attribute: where its registers lie, and its value.
+  private struct AttributeRequest {
+    var reference: ObjectReference
+    var name: UInt64
+    var sets: Bool
+    var value: UInt64 = 0
+    var size: UInt64 = 0
+    var flags: Int32 = 0
   }
 
   private func changeExtended(
     _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
-    let arguments = notification.arguments
-    let call = Int(notification.call)
-    let sets = call == Int(SYS_setxattr) || call == Int(SYS_lsetxattr)
-    let follow = call == Int(SYS_setxattr) || call == Int(SYS_removexattr)
-    let failed = notification.readPath(arguments[1], into: &scratch.rawOther)
-    if failed != 0 {
-      notification.fail(failed)
+    var request: AttributeRequest
+    switch attributeRequest(notification, &scratch) {
+    case .success(let read): request = read
+    case .failure(let error):
+      notification.fail(error.errno)
       return
     }
-    let attribute = scratch.rawOther
+    var failed = notification.readPath(request.name, into: &scratch.rawOther)
+    if failed == 0, scratch.rawOther.isEmpty || scratch.rawOther.count > 255 { failed = ERANGE }
+    if failed != 0 {
+      notification.fail(failed == ENAMETOOLONG ? ERANGE : failed)
+      return
+    }
     var value: [UInt8] = []
-    let flags = sets ? Int(notification.int(4)) : 0
-    if sets {
-      let size = arguments[3]
-      guard size <= 65_536 else {
+    if request.sets {
+      guard request.size <= 65_536 else {
         notification.fail(E2BIG)
         return
       }
-      guard let bytes = notification.readValue(arguments[2], count: Int(size)) else {
+      guard let bytes = notification.readValue(request.value, count: Int(request.size)) else {
         notification.fail(EFAULT)
         return
       }
       value = bytes
     }
-    onObject(notification, &scratch, started, AT_FDCWD, arguments[0], .setattr, follow: follow) { pin, type in
-      // Only user.* exists for links not at all; others need rights that the tree lacks. The pin's name in /proc.
-      if type == .link { return -Int(EPERM) }
-      return pin.withAddress { path in
+    let attribute = scratch.rawOther
+    let (sets, flags, isDescriptor) = (request.sets, Int(request.flags), request.reference.path == nil)
+    onObject(notification, &scratch, started, request.reference, .setattr) { pin in
+      // user.* is not for links; others need rights that the tree lacks.
+      if pin.type == .link { return -Int(EPERM) }
+      func act(_ set: Int, _ remove: Int, _ object: Int) -> Int {
         attribute.withAddress { name in
-          guard sets else { return rawCall(Int(SYS_removexattr), path, name) }
+          guard sets else { return rawCall(remove, object, name) }
           // SAFETY: the value lives across the call.
           return unsafe value.withUnsafeBufferPointer {
-            rawCall(Int(SYS_setxattr), path, name, kernelAddress($0.baseAddress), $0.count, flags)
+            rawCall(set, object, name, kernelAddress($0.baseAddress), $0.count, flags)
           }
         }
       }
+      if isDescriptor { return act(Int(SYS_fsetxattr), Int(SYS_fremovexattr), Int(pin.descriptor)) }
+      return pin.withAddress { act(Int(SYS_setxattr), Int(SYS_removexattr), $0) }
     }
+  }
+
+  private func attributeRequest(
+    _ notification: borrowing PendingNotification, _ scratch: inout Scratch
+  ) -> Result<AttributeRequest, SystemCallError> {
+    let arguments = notification.arguments
+    func set(_ reference: ObjectReference) -> AttributeRequest {
+      AttributeRequest(
+        reference: reference, name: arguments[1], sets: true, value: arguments[2], size: arguments[3],
+        flags: notification.int(4))
+    }
+    switch X86Call(rawValue: notification.call) {
+    case .setxattr: return .success(set(.path(arguments[0])))
+    case .lsetxattr: return .success(set(.path(arguments[0], follow: false)))
+    case .fsetxattr: return .success(set(.descriptor(notification.int(0))))
+    case .removexattr:
+      return .success(AttributeRequest(reference: .path(arguments[0]), name: arguments[1], sets: false))
+    case .lremovexattr:
+      return .success(
+        AttributeRequest(reference: .path(arguments[0], follow: false), name: arguments[1], sets: false))
+    case .fremovexattr:
+      return .success(
+        AttributeRequest(reference: .descriptor(notification.int(0)), name: arguments[1], sets: false))
+    default: break
+    }
+    // setxattrat and removexattrat: a directory, a path and flags first. `struct xattr_args`: value, size, flags.
+    func failed(_ errno: Int32) -> Result<AttributeRequest, SystemCallError> {
+      .failure(SystemCallError("setxattrat", errno))
+    }
+    let flags = notification.int(2)
+    guard flags & ~Self.atFlags == 0 else { return failed(EINVAL) }
+    var request = AttributeRequest(
+      reference: .at(notification.int(0), arguments[1], flags), name: arguments[3], sets: false)
+    guard notification.call == X86Call.setxattrat.rawValue else { return .success(request) }
+    guard arguments[5] >= 16 else { return failed(EINVAL) }
+    guard arguments[5] <= UInt64(PathText.limit) else { return failed(E2BIG) }
+    let errno = notification.readBytes(arguments[4], count: Int(arguments[5]), into: &scratch.text)
+    guard errno == 0 else { return failed(errno) }
+    for index in 16..<Int(arguments[5]) where scratch.text[index] != 0 { return failed(E2BIG) }
+    request.sets = true
+    request.value = UInt64(bitPattern: word(0, of: scratch.text))
+    let sizes = UInt64(bitPattern: word(1, of: scratch.text))
+    request.size = sizes & 0xffff_ffff
+    request.flags = Int32(truncatingIfNeeded: sizes >> 32)
+    return .success(request)
   }
 
   private func word(_ index: Int, of text: PathText) -> Int64 {
     var value: UInt64 = 0
     for byte in 0..<8 { value |= UInt64(text[index * 8 + byte]) << UInt64(8 * byte) }
     return Int64(bitPattern: value)
-  }
-
-  /// What `onObject` hands on: the pin, by number and by its name in /proc.
-  struct PinnedObject {
-    let descriptor: Int32
-    func open(flags: Int32) -> Int { ProcPath(ownDescriptor: descriptor).open(flags: flags) }
-    func withAddress(_ body: (Int) -> Int) -> Int { ProcPath(ownDescriptor: descriptor).withAddress(body) }
-  }
-
-  /// Reads the path at `address`, pins what it names, decides `operation` on it and does `act` through the pin.
-  private func onObject(
-    _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64,
-    _ directory: Int32,
-    _ address: UInt64, _ operation: FileOperation, follow: Bool, emptyPath: Bool = false,
-    noPath: Bool = false,
-    _ act: (PinnedObject, FileType) -> Int
-  ) {
-    scratch.raw.removeAll()
-    let failed = noPath ? 0 : notification.readPath(address, into: &scratch.raw)
-    if failed != 0 {
-      notification.fail(failed)
-      return
-    }
-    guard assume(notification, &scratch) else {
-      refuse(notification, .file, operation.rawValue, EACCES, scratch, started)
-      return
-    }
-    let pinned: Pin
-    if scratch.raw.isEmpty, emptyPath {
-      pinned = pinOwn(notification, directory, &scratch.name)
-    } else {
-      pinned = pin(
-        notification, directory: directory, raw: scratch.raw, follow: follow, name: &scratch.name,
-        mayBlock: scratch.mayBlock)
-    }
-    switch consume pinned {
-    case .mustWait: handOver(notification)
-    case .failed(let errno): notification.fail(errno)
-    case .object(let object):
-      var information = stat()
-      guard statDescriptor(object.number, &information) == 0 else {
-        notification.fail(EACCES)
-        return
-      }
-      let decision = scratch.decider.decide(operation, scratch.name)
-      var errno = EACCES
-      if decision.permits {
-        guard notification.isAlive() else { return }
-        let result = act(PinnedObject(descriptor: object.number), FileType(mode: information.st_mode))
-        errno = result < 0 ? Int32(truncatingIfNeeded: -result) : 0
-      }
-      let outcome = Recorder.Outcome(
-        .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started
-      )
-      if errno == 0 { notification.complete() } else { notification.fail(errno) }
-      recorder.record(outcome, raw: scratch.raw, name: scratch.name)
-    }
-  }
-
-  /// AT_EMPTY_PATH: the caller's descriptor itself (or its cwd).
-  private func pinOwn(_ notification: borrowing PendingNotification, _ number: Int32, _ name: inout PathText)
-    -> Pin
-  {
-    let opened =
-      number == AT_FDCWD
-      ? ProcPath(notification.thread, "cwd").open(flags: O_PATH | O_CLOEXEC)
-      : ProcPath(notification.thread, "fd", number).open(flags: O_PATH | O_CLOEXEC)
-    guard opened >= 0 else { return .failed(errno: EBADF) }
-    let object = FileDescriptor(owning: Int32(opened))
-    let failed = nameOfDescriptor(object.number, into: &name)
-    return failed == 0 ? .object(object) : .failed(errno: failed)
-  }
-
-  static let empty = PathText()
-}
-
-extension PendingNotification {
-  /// Copies a value of any bounded size; nil when it is not all readable.
-  borrowing func readValue(_ address: UInt64, count: Int) -> [UInt8]? {
-    if count == 0 { return [] }
-    guard address != 0 else { return nil }
-    var bytes = [UInt8](repeating: 0, count: count)
-    // SAFETY: `count` bytes of ours, alive across the call.
-    let got = unsafe bytes.withUnsafeMutableBufferPointer {
-      readProcessMemory(thread, at: address, into: kernelAddress($0.baseAddress), count: count)
-    }
-    return got == count ? bytes : nil
   }
 }

@@ -77,7 +77,7 @@ extension Mediator {
     guard let status = ThreadStatus(reading: notification.thread) else { return false }
     let wanted = Identity(uid: status.fsUID, gid: status.fsGID, groups: status.groups)
     if scratch.identity == wanted { return true }
-    guard setThreadIdentity(wanted) else { return false }
+    guard become(wanted) else { return false }
     scratch.identity = wanted
     return true
   }
@@ -93,7 +93,7 @@ extension Mediator {
   }
 
   /// Raw calls, because libc's would change every thread. Root is taken back first: only root may set the others.
-  private func setThreadIdentity(_ identity: Identity) -> Bool {
+  func become(_ identity: Identity) -> Bool {
     rawCall(Int(SYS_setfsuid), 0)
     var groups = identity.groups
     // SAFETY: the list lives across the call.

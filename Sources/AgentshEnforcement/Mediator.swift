@@ -52,11 +52,21 @@ package final class Mediator: Sendable {
       link(notification, &scratch, started)
     case Int(SYS_truncate):
       truncate(notification, &scratch, started)
-    case Int(SYS_chmod), Int(SYS_fchmodat), 452 /* fchmodat2 */, Int(SYS_chown), Int(SYS_lchown),
-      Int(SYS_fchownat),
-      Int(SYS_utime), Int(SYS_utimes), Int(SYS_futimesat), Int(SYS_utimensat),
-      Int(SYS_setxattr), Int(SYS_lsetxattr), Int(SYS_removexattr), Int(SYS_lremovexattr):
+    case Int(SYS_ftruncate):
+      truncateOpen(notification, &scratch, started)
+    case Int(SYS_chmod), Int(SYS_fchmod), Int(SYS_fchmodat), Int(X86Call.fchmodat2.rawValue), Int(SYS_chown),
+      Int(SYS_lchown), Int(SYS_fchown), Int(SYS_fchownat), Int(SYS_utime), Int(SYS_utimes), Int(SYS_futimesat),
+      Int(SYS_utimensat), Int(SYS_setxattr), Int(SYS_lsetxattr), Int(SYS_fsetxattr),
+      Int(X86Call.setxattrat.rawValue), Int(SYS_removexattr), Int(SYS_lremovexattr), Int(SYS_fremovexattr),
+      Int(X86Call.removexattrat.rawValue):
       setAttributes(notification, &scratch, started)
+    case Int(SYS_stat), Int(SYS_lstat), Int(SYS_fstat), Int(SYS_newfstatat), Int(SYS_statx), Int(SYS_statfs),
+      Int(SYS_access), Int(SYS_faccessat), Int(X86Call.faccessat2.rawValue), Int(SYS_readlink),
+      Int(SYS_readlinkat), Int(SYS_getxattr), Int(SYS_lgetxattr), Int(SYS_listxattr), Int(SYS_llistxattr),
+      Int(SYS_inotify_add_watch):
+      look(notification, &scratch, started)
+    case Int(SYS_getdents), Int(SYS_getdents64):
+      listDirectory(notification, &scratch, started)
     case Int(SYS_execve), Int(SYS_execveat):
       execute(notification, &scratch, started)
     case Int(SYS_connect), Int(SYS_bind), Int(SYS_sendto), Int(SYS_sendmsg), Int(SYS_sendmmsg):

@@ -62,7 +62,7 @@ extension Mediator {
       if Int(notification.call) == Int(SYS_openat2) {
         notification.fail(ENOSYS)
       } else {
-        notification.passThrough()
+        openHandle(notification, request, &scratch, started)
       }
       return
     }
@@ -249,7 +249,7 @@ extension Mediator {
     if request.reads { existing.insert(FileOperations(.open)) }
     if request.writes { existing.insert(FileOperations(.write)) }
     let operation: FileOperation = request.writes ? .write : .open
-    let onExisting = scratch.decider.decideAll(existing, scratch.name)
+    let onExisting = cutting(request, scratch.decider.decideAll(existing, scratch.name), &scratch)
     guard request.creates else { return (onExisting, operation, request.flags) }
     let onNew = scratch.decider.decide(.create, scratch.name)
     if request.exclusive { return (onNew, .create, request.flags) }
@@ -258,6 +258,13 @@ extension Mediator {
     case (true, false): return (onExisting, operation, request.flags & ~UInt64(O_CREAT))
     case (false, true): return (onNew, .create, request.flags | UInt64(O_EXCL))
     }
+  }
+
+  /// O_TRUNC is writing, unless a rule tells truncating from it.
+  private func cutting(_ request: OpenRequest, _ decision: Decision, _ scratch: inout Scratch) -> Decision {
+    guard request.truncates, policy.restricted.contains(FileOperations(.truncate)) else { return decision }
+    let onCut = scratch.decider.decide(.truncate, scratch.name)
+    return policy.tellsTruncating(onCut) ? decision.stricter(onCut) : decision
   }
 
   // MARK: slow
@@ -306,11 +313,7 @@ extension Mediator {
     if request.reads { existing.insert(FileOperations(.open)) }
     if request.writes { existing.insert(FileOperations(.write)) }
     let operation: FileOperation = request.writes ? .write : .open
-    // Pipes, sockets and other nameless things that the caller's own tree holds are not files of any rule.
-    let nameless = scratch.name.isEmpty || scratch.name[0] != UInt8(ascii: "/")
-    let decision =
-      nameless
-      ? Decision(.allow, .file, default: .mechanism) : scratch.decider.decideAll(existing, scratch.name)
+    let decision = cutting(request, decideObject(existing, information, &scratch), &scratch)
     guard decision.permits, !writesMemory(request, scratch.name) else {
       let refused = decision.permits ? Decision(.deny, .file, default: .floor) : decision
       finish(notification, request, refused, operation, -Int(EACCES), &scratch, started)

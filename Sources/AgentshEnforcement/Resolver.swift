@@ -127,7 +127,7 @@ extension Mediator {
 
   /// /proc writes so behind the name of a directory or file that is gone. `proc_pid_fd(5)`.
   package func endsInDeleted(_ name: PathText) -> Bool {
-    let mark: StaticString = " (deleted)"
+    let mark = Mediator.deletedMark
     guard name.count > mark.utf8CodeUnitCount else { return false }
     let start = name.count - mark.utf8CodeUnitCount
     // SAFETY: a StaticString's bytes live for ever.
@@ -219,4 +219,5 @@ extension Mediator {
   }
 
   static let dot = PathText(".")
+  static let deletedMark: StaticString = " (deleted)"
 }

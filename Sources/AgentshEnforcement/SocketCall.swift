@@ -103,12 +103,9 @@ extension Mediator {
   }
 }
 
-/// A duplicate of the socket that the caller's descriptor number named when it was taken, and what it is.
+/// A duplicate of the caller's socket, and what it is.
 struct CallerSocket: ~Copyable {
-  let descriptor: FileDescriptor
-  /// Of the calling thread (Linux 6.9), or of its process.
-  let pidfd: FileDescriptor
-  let pidfdIsThread: Bool
+  let caller: CallerDescriptor
   let domain: Int32
   let type: Int32
   let proto: Int32
@@ -124,21 +121,13 @@ struct CallerSocket: ~Copyable {
   }
 
   static func take(_ n: borrowing PendingNotification) -> Taken {
-    var isThread = true
-    var opened = openPidfd(n.thread, flags: pidfdThread)
-    if opened == -Int(EINVAL) {
-      isThread = false
-      guard let status = ThreadStatus(reading: n.thread) else { return .failed(errno: ESRCH) }
-      opened = openPidfd(status.process)
+    let caller: CallerDescriptor
+    switch CallerDescriptor.take(n, n.int(0)) {
+    case .failed(let errno): return .failed(errno: errno)
+    case .unreachable: return .unreachable
+    case .taken(let taken): caller = taken
     }
-    guard opened >= 0 else { return .unreachable }
-    let pidfd = FileDescriptor(owning: Int32(opened))
-    let taken = takeDescriptor(pidfd.number, n.int(0))
-    guard taken >= 0 else {
-      return taken == -Int(EBADF) ? .failed(errno: EBADF) : .unreachable
-    }
-    let descriptor = FileDescriptor(owning: Int32(taken))
-    let number = descriptor.number
+    let number = caller.descriptor.number
     guard case .success(let domain) = socketOption(number, SO_DOMAIN),
       case .success(let type) = socketOption(number, SO_TYPE),
       case .success(let proto) = socketOption(number, SO_PROTOCOL)
@@ -150,12 +139,11 @@ struct CallerSocket: ~Copyable {
     guard flags >= 0 else { return .failed(errno: EBADF) }
     return .taken(
       CallerSocket(
-        descriptor: descriptor, pidfd: pidfd, pidfdIsThread: isThread, domain: domain, type: type,
-        proto: proto,
+        caller: caller, domain: domain, type: type, proto: proto,
         nonBlocking: flags & Int(O_NONBLOCK) != 0))
   }
 
-  var number: Int32 { descriptor.number }
+  var number: Int32 { caller.descriptor.number }
   var isUnix: Bool { domain == AF_UNIX }
   var isNetlink: Bool { domain == 16 }
   var isInternet: Bool { domain == AF_INET || domain == AF_INET6 }

@@ -9,6 +9,8 @@ package struct ThreadStatus: Sendable {
   package var mask: UInt32 = 0o022
   package var fsUID: UInt32 = .max
   package var fsGID: UInt32 = .max
+  package var realUID: UInt32 = .max
+  package var realGID: UInt32 = .max
   package var effectiveUID: UInt32 = .max
   package var groups: [UInt32] = []
   package var pending: UInt64 = 0
@@ -53,10 +55,10 @@ package struct ThreadStatus: Sendable {
       parent = Int32(truncatingIfNeeded: field.number(base: 10))
     } else if field.named("Uid") {
       let ids = field.numbers
-      if ids.count == 4 { (effectiveUID, fsUID) = (ids[1], ids[3]) }
+      if ids.count == 4 { (realUID, effectiveUID, fsUID) = (ids[0], ids[1], ids[3]) }
     } else if field.named("Gid") {
       let ids = field.numbers
-      if ids.count == 4 { fsGID = ids[3] }
+      if ids.count == 4 { (realGID, fsGID) = (ids[0], ids[3]) }
     } else if field.named("Groups") {
       groups = field.numbers
     } else if field.named("Threads") {

@@ -7,12 +7,15 @@ package final class CompiledPolicy: Sendable {
   let commands: CommandList
   let network: NetworkList
   let signals: SignalList
+  /// Of the operations that are free otherwise, those that a rule can stop.
+  package let restricted: FileOperations
   /// Commands whose arguments are a command.
   package let transparent: TransparentCommands
 
   /// Compiles `rules`. Throws what rule, field and byte of a pattern it cannot compile.
   package init(_ rules: PolicyRules) throws(PolicyError) {
     self.rules = rules
+    restricted = rules.restricted
     let floor = try Floor(rules.floor)
     files = try PathList(files: rules.fileRules, floor: floor, denyReads: rules.denyReadsByDefault)
     sockets = try PathList(sockets: rules.unixSocketRules, floor: floor)

@@ -43,16 +43,15 @@ package struct PolicyChoice: Sendable {
     guard caller.uid == 0 || takesUserFiles else {
       throw .forbidden("this server takes no policies from its users; ask for one by name")
     }
-    if let file = request.policyFile {
-      guard file.hasPrefix("/"), !file.utf8.contains(0) else {
-        throw .badRequest("policy_file is not an absolute path")
-      }
+    let names = [request.policyFile, request.policyLink].compactMap { $0 }
+    for name in names where !isCanonical(name) {
+      throw .badRequest("policy_file and policy_link are absolute paths without . and ..: \(name) is none")
     }
     let file = request.policyFile ?? "policy"
     do throws(LoadFailure) {
       let policy = try cache.load(
         yaml: Array(text.utf8), file: file, context: context, allowUnenforced: allowUnenforced)
-      return try finish(policy, file: file, extraFloor: request.policyFile.map { [$0] } ?? [])
+      return try finish(policy, file: file, extraFloor: names)
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
   }
 
@@ -95,6 +94,13 @@ package struct PolicyChoice: Sendable {
   private var takesUserFiles: Bool {
     if let said = config.userFiles { return said == .allow }
     return !locations.isSystem && config.allowedPolicies.isEmpty && config.policyGrants.isEmpty
+  }
+
+  private func isCanonical(_ path: String) -> Bool {
+    path.hasPrefix("/") && !path.utf8.contains(0)
+      && path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().allSatisfy {
+        !$0.isEmpty && $0 != "." && $0 != ".."
+      }
   }
 
   /// What a user may ask for by name; nil: all there are. The user database is asked each time.

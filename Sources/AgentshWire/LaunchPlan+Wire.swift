@@ -26,7 +26,9 @@ extension LaunchPlan: WireCodable {
 
 extension LaunchPlan.Mediation {
   /// Every group that this version knows.
-  package static let known: Self = [.files, .commands, .sockets, .processes, .identities, .signals]
+  package static let known: Self = [
+    .files, .commands, .sockets, .processes, .identities, .signals, .stat, .access, .readlink, .list, .truncate,
+  ]
 }
 
 extension LaunchPlan.LandlockGrant: WireCodable {

@@ -27,6 +27,12 @@ package struct LaunchPlan: Sendable, Equatable {
     package static let processes = Mediation(rawValue: 8)
     /// setuid and kin are notified, so that the supervisor knows when callers differ from the owner (root sessions).
     package static let identities = Mediation(rawValue: 16)
+    /// Calls that only look, and ftruncate, where the policy has rules that stop them.
+    package static let stat = Mediation(rawValue: 32)
+    package static let access = Mediation(rawValue: 64)
+    package static let readlink = Mediation(rawValue: 128)
+    package static let list = Mediation(rawValue: 256)
+    package static let truncate = Mediation(rawValue: 512)
     /// kill and kin, where the policy has rules about signals.
     package static let signals = Mediation(rawValue: 1 << 16)
   }

@@ -33,6 +33,28 @@ package func readProcessMemory(_ process: Int32, pieces: [MemoryPiece], into buf
   }
 }
 
+/// Copies `count` bytes at `source`, an address of ours, to `address` in another process. Returns 0 or -errno; EFAULT
+/// where not all of it can be written. `process_vm_writev(2)`.
+package func writeProcessMemory(_ process: Int32, at address: UInt64, from source: Int, count: Int) -> Int {
+  var local = unsafe iovec(iov_base: UnsafeMutableRawPointer(bitPattern: source), iov_len: count)
+  var remote = unsafe iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt(address)), iov_len: count)
+  // SAFETY: the caller vouches for `source`; `remote` is only a number here. The kernel writes neither.
+  let result = unsafe withUnsafeMutablePointer(to: &local) { local in
+    unsafe withUnsafeMutablePointer(to: &remote) { remote in
+      rawCall(Int(SYS_process_vm_writev), Int(process), kernelAddress(local), 1, kernelAddress(remote), 1, 0)
+    }
+  }
+  return result < 0 ? result : result == count ? 0 : -Int(EFAULT)
+}
+
+/// Writes one 32-bit number into another process's memory. Returns 0 or -errno.
+package func storeNumber(_ value: UInt32, in process: Int32, at address: UInt64) -> Int {
+  // SAFETY: `value` lives across the call.
+  unsafe withUnsafePointer(to: value) {
+    writeProcessMemory(process, at: address, from: kernelAddress($0), count: 4)
+  }
+}
+
 /// Who a thread is, from the kernel's own structure rather than from text.
 package struct ThreadIdentity: Sendable, Equatable {
   package let process: Int32

@@ -132,23 +132,6 @@ package func readProcessRanges(
   return result == total ? .success(bytes) : .failure(SystemCallError("process_vm_readv", EFAULT))
 }
 
-/// Writes one 32-bit number into another process's memory. Returns 0 or -errno. `process_vm_writev(2)`.
-package func storeNumber(_ value: UInt32, in process: Int32, at address: UInt64) -> Int {
-  var value = value
-  // SAFETY: `value` lives across the call; `remote` is only a number here.
-  let result = unsafe withUnsafeMutablePointer(to: &value) { value in
-    var local = unsafe iovec(iov_base: value, iov_len: 4)
-    var remote = unsafe iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt(address)), iov_len: 4)
-    return unsafe withUnsafePointer(to: &local) { local in
-      unsafe withUnsafePointer(to: &remote) { remote in
-        rawCall(
-          Int(SYS_process_vm_writev), Int(process), kernelAddress(local), 1, kernelAddress(remote), 1, 0)
-      }
-    }
-  }
-  return result < 0 ? result : result == 4 ? 0 : -Int(EFAULT)
-}
-
 /// Gives the calling thread a file-system state (cwd, root, umask) of its own. `unshare(2)`, CLONE_FS.
 package func separateFileSystemState() -> Int { rawCall(Int(SYS_unshare), 0x200) }
 

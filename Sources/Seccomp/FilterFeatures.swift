@@ -12,6 +12,16 @@ package struct FilterFeatures: OptionSet, Sendable, Hashable {
   package static let processes = FilterFeatures(rawValue: 8)
   /// setuid and kin.
   package static let identities = FilterFeatures(rawValue: 16)
+  /// stat and what else tells of a name: where a rule denies it.
+  package static let stat = FilterFeatures(rawValue: 32)
+  /// access, faccessat, faccessat2.
+  package static let access = FilterFeatures(rawValue: 64)
+  /// readlink, readlinkat.
+  package static let readlink = FilterFeatures(rawValue: 128)
+  /// Reading directories.
+  package static let list = FilterFeatures(rawValue: 256)
+  /// ftruncate: where a rule tells it from writing.
+  package static let truncate = FilterFeatures(rawValue: 512)
   /// Calls that send signals: for kernels whose Landlock does not scope them (before ABI 6).
   package static let signals = FilterFeatures(rawValue: 1 << 16)
   /// Threads of a process share directory and descriptors: for kernels without PIDFD_THREAD (before 6.9), where a

@@ -6,18 +6,13 @@ extension SyscallTable {
       .read, .write, .close, .lseek, .pread64, .pwrite64, .readv, .writev, .preadv, .pwritev, .preadv2,
       .pwritev2,
       .sendfile, .splice, .tee, .vmsplice, .copy_file_range, .readahead, .fadvise64, .sync_file_range, .fsync,
-      .fdatasync, .sync, .syncfs, .ftruncate, .fallocate, .flock, .dup, .dup2, .dup3, .close_range, .cachestat
+      .fdatasync, .sync, .syncfs, .fallocate, .flock, .dup, .dup2, .dup3, .close_range, .cachestat
     ),
-    Group("directories", .getdents, .getdents64, .getcwd, .chdir, .fchdir, .umask),
+    Group("directories", .getcwd, .chdir, .fchdir, .umask),
     Group(
-      "looking: nothing is opened or changed",
-      .stat, .fstat, .lstat, .newfstatat, .statx, .access, .faccessat, .faccessat2, .readlink, .readlinkat,
-      .statfs,
-      .fstatfs, .getxattr, .lgetxattr, .fgetxattr, .getxattrat, .listxattr, .llistxattr, .flistxattr,
-      .listxattrat,
-      .file_getattr, .inotify_init, .inotify_init1, .inotify_add_watch, .inotify_rm_watch, .sysfs, .statmount,
+      "looking at what is open, or at no file in particular",
+      .fstatfs, .fgetxattr, .flistxattr, .inotify_init, .inotify_init1, .inotify_rm_watch, .sysfs, .statmount,
       .listmount),
-    Group("changing what is open by its descriptor", .fchmod, .fchown, .fsetxattr, .fremovexattr),
     Group(
       "memory",
       .mmap, .mprotect, .munmap, .brk, .mremap, .msync, .mincore, .madvise, .mlock, .mlock2, .munlock,

@@ -45,6 +45,12 @@ extension SyscallTable {
     .personality, [.init(.allow, when: .isOne(0, of: [0, 0xffff_ffff]))], .refuse(UInt16(EPERM)),
     why: "the query and the default; READ_IMPLIES_EXEC and the like are not")
 
+  /// They change a file through a descriptor for reading, as file_setattr does: FS_IOC_SETFLAGS (and 32), SETVERSION
+  /// (and 32), FSSETXATTR, SET_ENCRYPTION_POLICY, ENABLE_VERITY, EXT4_IOC_SETVERSION. `ioctl_iflags(2)`
+  private static let fileFlags: [UInt32] = [
+    0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x401c_5820, 0x800c_6613, 0x4080_6685, 0x4008_6604,
+  ]
+
   private static func ioctl(_ features: FilterFeatures) -> SyscallRule {
     var refused: [UInt32] = [
       0x5412,  // TIOCSTI types on the terminal
@@ -54,8 +60,11 @@ extension SyscallTable {
     // FIOSETOWN and SIOCSPGRP have SIGIO sent to anybody.
     if features.contains(.signals) { refused += [0x8901, 0x8902] }
     return SyscallRule(
-      .ioctl, [.init(.refuse(UInt16(EPERM)), when: .isOne(1, of: refused))], .allow,
-      why: "terminals and devices that are open")
+      .ioctl,
+      [
+        .init(.refuse(UInt16(EPERM)), when: .isOne(1, of: refused)),
+        .init(.refuse(UInt16(EOPNOTSUPP)), when: .isOne(1, of: fileFlags)),
+      ], .allow, why: "terminals and devices that are open; of files, what read and write could do")
   }
 
   private static func fcntl(_ features: FilterFeatures) -> SyscallRule {

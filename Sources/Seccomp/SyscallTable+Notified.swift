@@ -10,15 +10,30 @@ extension SyscallTable {
       .link, .linkat, .symlink, .symlinkat, .mknod, .mknodat, .truncate, .chmod, .fchmodat, .fchmodat2,
       .chown,
       .lchown, .fchownat, .utime, .utimes, .setxattr, .lsetxattr, .setxattrat, .removexattr, .lremovexattr,
-      .removexattrat,
+      .removexattrat, .utimensat, .futimesat,
     ]
-    // Without a path they are futimens(3), on a descriptor.
-    let times: [X86Call] = [.utimensat, .futimesat]
+    let byDescriptor: [X86Call] = [.fchmod, .fchown, .fsetxattr, .fremovexattr]
     return each(byPath, action, why: "takes a path: carried out by the supervisor")
-      + times.map {
-        SyscallRule(
-          $0, [.init(.allow, when: .isWide(1, 0))], action, why: "by path; by descriptor it is futimens")
-      }
+      + each(byDescriptor, action, why: "a descriptor for reading is enough for them")
+  }
+
+  /// Calls that only look: notified where a rule can deny them, and free otherwise.
+  static func looks(_ features: FilterFeatures) -> [SyscallRule] {
+    func when(_ feature: FilterFeatures) -> FilterAction { features.contains(feature) ? .notify : .allow }
+    // Newer than the calls that they stand beside, so that callers know how to do without.
+    let newer: FilterAction = features.contains(.stat) ? .refuse(UInt16(ENOSYS)) : .allow
+    return each(
+      [
+        .stat, .lstat, .fstat, .newfstatat, .statx, .statfs, .getxattr, .lgetxattr, .listxattr, .llistxattr,
+        .inotify_add_watch,
+      ], when(.stat), why: "tells of a name")
+      + each([.getxattrat, .listxattrat, .file_getattr], newer, why: "tells of a name")
+      + each([.access, .faccessat, .faccessat2], when(.access), why: "tells of a name")
+      + each([.readlink, .readlinkat], when(.readlink), why: "tells where a link leads")
+      + each(
+        [.getdents, .getdents64], features.isDisjoint(with: [.list, .stat]) ? .allow : .notify,
+        why: "tells names")
+      + each([.ftruncate], when(.truncate), why: "writing, unless a rule tells the two apart")
   }
 
   static func commands(_ features: FilterFeatures) -> [SyscallRule] {

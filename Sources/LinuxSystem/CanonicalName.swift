@@ -1,0 +1,24 @@
+import CLinux
+
+/// The kernel's name of what `path` leads to, all links followed. Nil where it cannot be opened, or has no name that is
+/// UTF-8. `proc_pid_fd(5)`
+package func canonicalName(_ path: String) -> String? {
+  let opened = openAt(AT_FDCWD, PathText(path), flags: O_PATH | O_CLOEXEC)
+  guard opened >= 0 else { return nil }
+  let object = FileDescriptor(owning: Int32(opened))
+  var name = PathText()
+  guard ProcPath(ownDescriptor: object.number).readLink(into: &name) > 0, !name.isTooLong,
+    name.starts(with: "/")
+  else { return nil }
+  return String(validating: name.bytes, as: UTF8.self)
+}
+
+/// The path of the last component itself, all links on the way to it followed. Nil as for `canonicalName`.
+package func canonicalPlace(_ path: String) -> String? {
+  guard let slash = path.lastIndex(of: "/") else { return nil }
+  let leaf = path[path.index(after: slash)...]
+  guard !leaf.isEmpty, leaf != ".", leaf != "..",
+    let parent = canonicalName(slash == path.startIndex ? "/" : String(path[..<slash]))
+  else { return nil }
+  return (parent == "/" ? "" : parent) + "/" + leaf
+}
