@@ -21,7 +21,9 @@ package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded:
     (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
   ]
   let restricted = rules.restricted
-  for (operation, calls) in looks where restricted.contains(FileOperations(operation)) { mediate.insert(calls) }
+  for (operation, calls) in looks where restricted.contains(FileOperations(operation)) {
+    mediate.insert(calls)
+  }
   return LaunchPlan(
     mediate: mediate, landlock: [LaunchPlan.LandlockGrant(path: "/", access: landlockExecute)],
     allowDegraded: allowDegraded, keepCapabilities: ownerUID == 0 ? rootCapabilities : 0)

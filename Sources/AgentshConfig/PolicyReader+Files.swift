@@ -13,7 +13,9 @@ extension PolicyReader {
   /// Why a rule about the operation does not hold; nil when it does.
   static func gap(_ operation: FileOperation, _ verdict: Verdict) -> String? {
     if operation == .execute { return "command_rules decide on it" }
-    if verdict == .audit, looks.contains(operation) { return "looking is not asked about for the record alone" }
+    if verdict == .audit, looks.contains(operation) {
+      return "looking is not asked about for the record alone"
+    }
     return nil
   }
 

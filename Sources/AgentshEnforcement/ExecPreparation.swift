@@ -111,10 +111,17 @@ extension Mediator {
 
   /// The name that the kernel has for a pinned object; a deleted file and a memfd without the mark behind it.
   func canonicalName(_ object: Int32, _ information: stat, _ scratch: inout Scratch) -> [UInt8] {
-    if information.st_nlink == 0, endsInDeleted(scratch.name) {
+    if endsInDeleted(scratch.name), information.st_nlink == 0 || !isCalled(scratch.name, information) {
       return Array(scratch.name.bytes.dropLast(" (deleted)".utf8.count))
     }
     return Array(scratch.name.bytes)
+  }
+
+  /// Whether the file's name really ends so: it has others, or this one.
+  private func isCalled(_ name: PathText, _ information: stat) -> Bool {
+    var found = stat()
+    return statAt(frame.root, name, from: 1, &found, flags: AT_SYMLINK_NOFOLLOW) == 0
+      && found.st_dev == information.st_dev && found.st_ino == information.st_ino
   }
 
   // MARK: - Objects

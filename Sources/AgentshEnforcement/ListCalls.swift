@@ -72,7 +72,9 @@ extension Mediator {
   }
 
   /// Reads entries until some may be seen, or there are no more. Returns how many bytes remain of them, or -errno.
-  private func read(_ directory: Int32, _ call: Int, _ entries: inout [UInt8], _ scratch: inout Scratch) -> Int {
+  private func read(_ directory: Int32, _ call: Int, _ entries: inout [UInt8], _ scratch: inout Scratch)
+    -> Int
+  {
     while true {
       // SAFETY: the buffer lives across the call, which writes no more than its size.
       let count = unsafe entries.withUnsafeMutableBufferPointer {

@@ -132,7 +132,8 @@ extension Mediator {
       hand(thread, arguments[4], MemoryLayout<Structure>.size) { place in
         Mediator.empty.withAddress {
           rawCall(
-            Int(SYS_statx), Int(pin.descriptor), $0, Int(flags & synchronisation | AT_EMPTY_PATH), mask, place)
+            Int(SYS_statx), Int(pin.descriptor), $0, Int(flags & synchronisation | AT_EMPTY_PATH), mask, place
+          )
         }
       }
     }
@@ -181,7 +182,8 @@ extension Mediator {
       }
       return Mediator.empty.withAddress {
         rawCall(
-          Int(X86Call.faccessat2.rawValue), Int(pin.descriptor), $0, Int(mode), Int(effective | AT_EMPTY_PATH))
+          Int(X86Call.faccessat2.rawValue), Int(pin.descriptor), $0, Int(mode), Int(effective | AT_EMPTY_PATH)
+        )
       }
     }
     if changed { scratch.identity = nil }

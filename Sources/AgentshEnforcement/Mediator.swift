@@ -55,7 +55,8 @@ package final class Mediator: Sendable {
     case Int(SYS_ftruncate):
       truncateOpen(notification, &scratch, started)
     case Int(SYS_chmod), Int(SYS_fchmod), Int(SYS_fchmodat), Int(X86Call.fchmodat2.rawValue), Int(SYS_chown),
-      Int(SYS_lchown), Int(SYS_fchown), Int(SYS_fchownat), Int(SYS_utime), Int(SYS_utimes), Int(SYS_futimesat),
+      Int(SYS_lchown), Int(SYS_fchown), Int(SYS_fchownat), Int(SYS_utime), Int(SYS_utimes),
+      Int(SYS_futimesat),
       Int(SYS_utimensat), Int(SYS_setxattr), Int(SYS_lsetxattr), Int(SYS_fsetxattr),
       Int(X86Call.setxattrat.rawValue), Int(SYS_removexattr), Int(SYS_lremovexattr), Int(SYS_fremovexattr),
       Int(X86Call.removexattrat.rawValue):

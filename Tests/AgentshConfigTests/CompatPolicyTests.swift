@@ -39,15 +39,13 @@ private let wanted: [(String, [String: Int])] = [
       "resource_limits.session_timeout": 1,
     ]
   ),
-  ("system-readonly", ["file_rules.operations.chmod": 1]),
+  ("system-readonly", [:]),
   (
     "agent-default",
     [
       "audit.include_stderr": 1,
       "command_rules.decision.redirect": 5,
       "env_policy.block_iteration": 1,
-      "file_rules.operations.chmod": 2,
-      "file_rules.operations.chown": 2,
       "file_rules.timeout": 4,
       "network_rules.domains": 42,
       "network_rules.timeout": 1,
@@ -103,8 +101,6 @@ private let wanted: [(String, [String: Int])] = [
     [
       "audit.include_stderr": 1,
       "audit.retention_days": 1,
-      "file_rules.operations.chmod": 3,
-      "file_rules.operations.chown": 2,
       "file_rules.timeout": 1,
       "network_rules.domains": 36,
       "network_rules.timeout": 1,

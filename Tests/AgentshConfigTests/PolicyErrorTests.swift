@@ -196,8 +196,8 @@ private func complaints(_ text: String) -> [String] {
       "p:4:55: file_rules.decision.redirect is not enforced yet: "
     ),
     (
-      "file_rules:\n  - {name: a, paths: [/x], operations: [read, chmod], decision: deny}",
-      "p:4:47: file_rules.operations.chmod is not enforced yet: "
+      "file_rules:\n  - {name: a, paths: [/x], operations: [read, stat], decision: audit}",
+      "p:4:47: file_rules.operations.stat is not enforced yet: looking is not asked about for the record alone"
     ),
     (
       "file_rules:\n  - {name: a, paths: [/x], decision: approve, timeout: 5m}",

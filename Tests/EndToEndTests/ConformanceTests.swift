@@ -4,15 +4,28 @@ import Testing
 
 /// What a program can see of the kernel is the same inside, as long as the policy allows it.
 @Suite(.serialized) struct ConformanceTests {
-  @Test(arguments: Caller.allCases) func `every answer of the probe is the kernel's own`(caller: Caller)
-    throws
-  {
+  /// With a rule that can stop looking, those calls too are answered by the supervisor.
+  static let hiding = """
+    file_rules:
+      - {name: hidden, paths: ["**/nothing-of-this-name"], operations: [stat, access, readlink, list, truncate], decision: deny}
+      - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+    command_rules:
+      - {name: all, commands: ["*"], decision: allow}
+    network_rules:
+      - {name: all, domains: ["*"], decision: allow}
+    unix_socket_rules:
+      - {name: all, paths: ["**"], decision: allow}
+    """
+
+  @Test(arguments: Caller.allCases, [false, true])
+  func `every answer of the probe is the kernel's own`(caller: Caller, hides: Bool) throws {
     let place = try Place(as: caller)
     let probe = try place.install("probe")
     for folder in ["bare", "inside"] { try place.makeDirectory(place.workspace + "/" + folder) }
     let bare = try place.run([probe, "bare"])
     try #require(bare.succeeded, "\(bare)")
-    let inside = try place.wrap([probe, "inside"], policy: place.allowAll)
+    let inside = try place.wrap(
+      [probe, "inside"], policy: hides ? place.policy(Self.hiding) : place.allowAll)
     #expect(inside.succeeded, "\(inside)")
     let expected = bare.output.split(separator: "\n", omittingEmptySubsequences: false)
     let got = inside.output.split(separator: "\n", omittingEmptySubsequences: false)

@@ -17,6 +17,30 @@ import Testing
       inside.count("leaks") == 0 && inside.count("allowed") > 0 && inside.count("denied") > 0, "\(inside)")
   }
 
+  @Test(arguments: Caller.allCases) func `a path rewritten while it is looked at`(caller: Caller) throws {
+    let box = try Sandbox(as: caller)
+    let allowed = box.place.outside + "/open/../open/./file"
+    let denied = padded(box.secret, to: allowed.utf8.count)
+    let bare = try box.bare([box.race, "stat", allowed, denied, "1"])
+    try #require(bare.count("leaks") > 0, "\(bare)")
+    let inside = try box.inside([box.race, "stat", allowed, denied, "3"])
+    #expect(
+      inside.count("leaks") == 0 && inside.count("allowed") > 0 && inside.count("denied") > 0, "\(inside)")
+  }
+
+  @Test(arguments: Caller.allCases) func `another file behind the number of a descriptor`(caller: Caller)
+    throws
+  {
+    let box = try Sandbox(as: caller)
+    let allowed = padded(box.place.outside + "/open/file", to: box.fixed.utf8.count)
+    let words = [box.race, "fchmod", allowed, box.fixed]
+    let bare = try box.bare(words + ["1"])
+    try #require(bare.count("leaks") > 0, "\(bare)")
+    let inside = try box.inside(words + ["3"])
+    #expect(
+      inside.count("leaks") == 0 && inside.count("allowed") > 0 && inside.count("denied") > 0, "\(inside)")
+  }
+
   @Test(arguments: Caller.allCases) func `a symbolic link flipped in a loop`(caller: Caller) throws {
     let box = try Sandbox(as: caller)
     let allowed = padded(box.place.outside + "/open/file", to: box.secret.utf8.count)

@@ -10,21 +10,31 @@ final class Sandbox {
   let secret: String
   /// May be read, not changed.
   let fixed: String
+  /// May be deleted and looked at, not read, linked or renamed.
+  let unread: String
+  /// May be written, not cut.
+  let log: String
   /// May not be executed.
   let forbidden: String
   let tricks: String
   let race: String
+  let attributes: String
   private let server: Running
   private let ports: [String: String]
 
   init(as caller: Caller) throws {
     place = try Place(as: caller)
-    for folder in ["secret", "fixed", "open"] { try place.makeDirectory(place.outside + "/" + folder) }
+    for folder in ["secret", "fixed", "unread", "log", "open"] {
+      try place.makeDirectory(place.outside + "/" + folder)
+    }
     secret = place.outside + "/secret/file"
     fixed = place.outside + "/fixed/file"
+    unread = place.outside + "/unread/file"
+    log = place.outside + "/log/file"
     forbidden = place.outside + "/forbidden"
     tricks = try place.install("tricks", at: place.outside + "/tricks")
     race = try place.install("race", at: place.outside + "/race")
+    attributes = try place.install("attributes", at: place.outside + "/attributes")
     try place.install("forbidden", at: forbidden)
     let listener = try place.install("server", at: place.outside + "/server")
     server = try place.start([
@@ -45,6 +55,8 @@ final class Sandbox {
         - {name: no-secret, paths: ["\(place.outside)/secret", "\(place.outside)/secret/**"], operations: ["*"], decision: deny}
         - {name: fixed-read, paths: ["\(place.outside)/fixed", "\(place.outside)/fixed/**"], operations: [open, read, stat, access, list, readlink], decision: allow}
         - {name: fixed, paths: ["\(place.outside)/fixed", "\(place.outside)/fixed/**"], operations: ["*"], decision: deny}
+        - {name: unread, paths: ["\(place.outside)/unread/file"], operations: [read, link, rename], decision: deny}
+        - {name: log, paths: ["\(place.outside)/log/**"], operations: [truncate, delete, rename, link], decision: deny}
         - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
       command_rules:
         - {name: forbidden, commands: ["\(forbidden)", forbidden], decision: deny}
@@ -69,17 +81,25 @@ final class Sandbox {
 
   /// As if nobody had done anything.
   func restore() throws {
-    for folder in [place.outside + "/secret", place.outside + "/fixed", place.workspace] {
+    for folder in ["secret", "fixed", "unread", "log"].map({ place.outside + "/" + $0 }) + [place.workspace] {
       for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
         try? FileManager.default.removeItem(atPath: folder + "/" + name)
       }
     }
-    for path in [secret, fixed] { try place.write("SECRET", to: path) }
+    for path in [secret, fixed, unread, log] { try place.write("SECRET", to: path) }
+    for path in [secret, fixed] { try mark(path) }
+    try FileManager.default.createSymbolicLink(atPath: secret + "-link", withDestinationPath: secret)
     try place.write("open", to: place.outside + "/open/file")
     for name in (try? FileManager.default.contentsOfDirectory(atPath: place.outside)) ?? []
     where name.hasPrefix("trick-") {
       try? FileManager.default.removeItem(atPath: place.outside + "/" + name)
     }
+  }
+
+  /// Gives the file an extended attribute.
+  func mark(_ path: String) throws {
+    let outcome = try place.run([attributes, "mark", path])
+    guard outcome.succeeded else { throw HarnessError("\(path): \(outcome)") }
   }
 
   func bare(_ words: [String], timeout: Duration = .seconds(30)) throws -> Outcome {

@@ -28,7 +28,7 @@ import Testing
   static let running = [
     "exec", "exec_vfork", "exec_symlink", "exec_hardlink", "exec_copy", "exec_memfd", "exec_memfd_path",
     "exec_fd",
-    "exec_dirfd", "exec_proc_fd", "exec_deleted", "exec_loader", "exec_env", "exec_hashbang",
+    "exec_dirfd", "exec_proc_fd", "exec_deleted", "exec_unlinked", "exec_loader", "exec_env", "exec_hashbang",
     "exec_hashbang_nested",
   ]
   static let refused = [
@@ -54,6 +54,14 @@ import Testing
       #expect(try String(contentsOfFile: box.secret, encoding: .utf8) == "SECRET", "\(trick)")
     }
     #expect(try box.place.denials().contains { $0 == "no-secret \(box.secret)" })
+  }
+
+  @Test(arguments: Caller.allCases) func `a rule does not end where its file is deleted`(caller: Caller)
+    throws
+  {
+    let box = try Sandbox(as: caller)
+    for trick in ["opath_deleted", "opath_deleted_dev_fd"] { try expectRefused(trick, [box.unread], box) }
+    #expect(try box.place.denials().contains { $0 == "unread \(box.unread) (deleted)" })
   }
 
   @Test(arguments: Caller.allCases) func `what may not be changed is not changed`(caller: Caller) throws {
