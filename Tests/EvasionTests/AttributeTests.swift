@@ -33,6 +33,7 @@ import Testing
       try box.restore()
       let before = try state(box.fixed)
       let inside = try box.place.wrap([box.attributes, way, box.fixed], policy: box.policy)
+      box.note("attributes", way, inside)
       #expect(!inside.reached && !inside.timedOut && inside.status != 2, "\(way): \(inside)")
       #expect(try state(box.fixed) == before, "\(way)")
     }
@@ -44,6 +45,7 @@ import Testing
     for way in Self.cutting {
       #expect(try box.bare([box.attributes, way, box.log]).reached, "\(way) does not work bare")
       let inside = try box.inside([box.attributes, way, box.log])
+      box.note("cutting", way, inside)
       #expect(!inside.reached && !inside.timedOut && inside.status == 1, "\(way): \(inside)")
       #expect(try String(contentsOfFile: box.log, encoding: .utf8) == "SECRET", "\(way)")
     }

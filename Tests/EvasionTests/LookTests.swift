@@ -21,6 +21,7 @@ import Testing
       let bare = try box.bare([program, way, box.secret])
       if !Self.mayNotWorkBare.contains(way) { #expect(bare.reached, "\(way) does not work bare: \(bare)") }
       let inside = try box.inside([program, way, box.secret])
+      box.note("looking", way, inside)
       #expect(!inside.reached && !inside.timedOut && inside.status != 2, "\(way): \(inside)")
     }
     let denials = try box.place.denials()

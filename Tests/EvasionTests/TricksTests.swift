@@ -50,7 +50,7 @@ import Testing
   @Test(arguments: Caller.allCases) func `what may not be read is not read`(caller: Caller) throws {
     let box = try Sandbox(as: caller)
     for trick in Self.reading {
-      try expectRefused(trick, [box.secret], box)
+      try expectRefused("reading", trick, [box.secret], box)
       #expect(try String(contentsOfFile: box.secret, encoding: .utf8) == "SECRET", "\(trick)")
     }
     #expect(try box.place.denials().contains { $0 == "no-secret \(box.secret)" })
@@ -60,7 +60,9 @@ import Testing
     throws
   {
     let box = try Sandbox(as: caller)
-    for trick in ["opath_deleted", "opath_deleted_dev_fd"] { try expectRefused(trick, [box.unread], box) }
+    for trick in ["opath_deleted", "opath_deleted_dev_fd"] {
+      try expectRefused("reading what is deleted", trick, [box.unread], box)
+    }
     #expect(try box.place.denials().contains { $0 == "unread \(box.unread) (deleted)" })
   }
 
@@ -68,7 +70,7 @@ import Testing
     let box = try Sandbox(as: caller)
     let folder = (box.fixed as NSString).deletingLastPathComponent
     for trick in Self.changing {
-      try expectRefused(trick, [box.fixed], box)
+      try expectRefused("changing", trick, [box.fixed], box)
       #expect(try String(contentsOfFile: box.fixed, encoding: .utf8) == "SECRET", "\(trick)")
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["file"], "\(trick)")
     }
@@ -79,7 +81,7 @@ import Testing
   {
     let box = try Sandbox(as: caller)
     for trick in Self.connecting {
-      try expectRefused(trick, [box.port("SECRET")], box)
+      try expectRefused("connecting", trick, [box.port("SECRET")], box)
     }
     let afterBare = Self.connecting.count
     #expect(
@@ -93,7 +95,8 @@ import Testing
   {
     let box = try Sandbox(as: caller)
     for trick in Self.datagrams {
-      try expectRefused(trick, [box.port("SECRET-datagram"), box.port("allowed-datagram")], box)
+      try expectRefused(
+        "sending", trick, [box.port("SECRET-datagram"), box.port("allowed-datagram")], box)
     }
     #expect(box.timesReached("SECRET-datagram") == Self.datagrams.count)
   }
@@ -108,6 +111,7 @@ import Testing
       let before = box.timesReached(name)
       #expect(before > 0, "\(trick) does not work bare")
       let inside = try box.inside([box.tricks, trick, name])
+      box.note("Unix sockets", trick, inside)
       #expect(!inside.reached && inside.status == 1, "\(trick): \(inside)")
       #expect(box.timesReached(name) == before, "\(trick)")
     }
@@ -115,12 +119,12 @@ import Testing
 
   @Test(arguments: Caller.allCases) func `a program that may not run does not run`(caller: Caller) throws {
     let box = try Sandbox(as: caller)
-    for trick in Self.running { try expectRefused(trick, [box.forbidden], box) }
+    for trick in Self.running { try expectRefused("starting", trick, [box.forbidden], box) }
   }
 
   @Test(arguments: Caller.allCases) func `calls that nothing needs are refused`(caller: Caller) throws {
     let box = try Sandbox(as: caller)
-    for trick in Self.refused { try expectRefused(trick, [], box) }
+    for trick in Self.refused { try expectRefused("what nothing needs", trick, [], box) }
   }
 
   @Test(arguments: Caller.allCases) func `a process outside cannot be turned on`(caller: Caller) throws {
@@ -131,6 +135,7 @@ import Testing
         #expect(eventually { box.place.processes(named: "sleep").contains { $0.pid == sleeper.pid } })
         let words = [box.tricks, trick, String(sleeper.pid)]
         let outcome = try isBare ? box.bare(words) : box.inside(words)
+        if !isBare { box.note("processes outside", trick, outcome) }
         #expect(outcome.reached == isBare, "\(trick) \(isBare ? "bare" : "inside"): \(outcome)")
         sleeper.signal(SIGKILL)
       }
@@ -143,6 +148,7 @@ import Testing
       let script =
         "'\(box.tricks)' \(trick) $PPID; echo still here; cat /etc/hostname >/dev/null && echo and working"
       let inside = try box.inside(["sh", "-c", script])
+      box.note("the supervisor", trick, inside)
       #expect(!inside.output.contains("reached"), "\(trick): \(inside)")
       #expect(
         inside.output.contains("still here\nand working\n") && inside.status == 0, "\(trick): \(inside)")
@@ -188,12 +194,13 @@ import Testing
     #expect(try box.inside(["echo", "works"]).output == "works\n")
   }
 
-  private func expectRefused(_ trick: String, _ arguments: [String], _ box: Sandbox) throws {
+  private func expectRefused(_ kind: String, _ trick: String, _ arguments: [String], _ box: Sandbox) throws {
     // Below a shell of the same caller: some look at their parent.
     let words = ["sh", "-c", "\"$@\"; exit $?", "sh", box.tricks, trick] + arguments
     let bare = try box.bare(words)
     if !Self.mayNotWorkBare.contains(trick) { #expect(bare.reached, "\(trick) does not work bare: \(bare)") }
     let inside = try box.inside(words)
+    box.note(kind, trick, inside)
     #expect(!inside.reached && !inside.timedOut, "\(trick): \(inside)")
   }
 }
