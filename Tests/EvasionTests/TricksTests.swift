@@ -76,6 +76,28 @@ import Testing
     }
   }
 
+  @Test(arguments: Caller.allCases) func `what may only be made, or only be written, is refused as the other`(
+    caller: Caller
+  ) throws {
+    let box = try Sandbox(as: caller)
+    for (place, word) in [("written", "create"), ("made", "write")] {
+      let folder = box.place.outside + "/open/" + place
+      let policy = try box.place.policy(
+        """
+        file_rules:
+          - {name: no-\(word), paths: ["\(folder)/**"], operations: [\(word)], decision: deny}
+          - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+        command_rules: [{name: all, commands: ["*"], decision: allow}]
+        """, name: place)
+      try box.place.makeDirectory(folder)
+      if word == "write" { try box.place.write("there", to: folder + "/file") }
+      let inside = try box.place.wrap(["sh", "-c", "echo x >\(folder)/file"], policy: policy)
+      #expect(inside.errors.contains("Permission denied"), "\(inside)")
+      #expect(try box.place.denials().contains("no-\(word) \(folder)/file"))
+      #expect(box.place.read(folder + "/file") == (word == "write" ? "there" : nil))
+    }
+  }
+
   @Test(arguments: Caller.allCases) func `a port that may not be reached is not reached`(caller: Caller)
     throws
   {
