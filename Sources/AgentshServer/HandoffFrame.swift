@@ -13,8 +13,8 @@ package enum HandoffFrame: Equatable, Sendable {
   case ptrace(pid: Int32)
 }
 
-/// The listener while we hold it. Closed as soon as the supervisor has its own: as long as anybody holds one, a call
-/// that nobody answers hangs instead of failing.
+/// The listener while we hold it, which is as long as the launch lasts. As long as anybody holds one, a call that nobody
+/// answers hangs instead of failing, and whoever holds it learns who calls.
 package final class ReceivedListener: Sendable {
   private let file: Mutex<FileDescriptor?>
   package let number: Int32

@@ -19,6 +19,8 @@ final class Launch: Sendable {
     var channel: SharedDescriptor?
     /// The hand-off socket, until the listener has come.
     var handoff: SharedDescriptor?
+    /// A second hold on the filter's listener: what the tree asks when its supervisor is gone comes to us.
+    var listener: ReceivedListener?
     /// Counts connections: a thread that served an older one leaves the launch to the newer.
     var generation = 0
     var isSpawned = false
@@ -53,6 +55,9 @@ final class Launch: Sendable {
   var generation: Int { state.withLock { $0.generation } }
   var isReleased: Bool { state.withLock { $0.isReleased } }
 
+  func hold(_ listener: ReceivedListener) { state.withLock { $0.listener = listener } }
+  func takeListener() -> ReceivedListener? { state.withLock { $0.listener.take() } }
+
   func setHandoff(_ listener: SharedDescriptor) { state.withLock { $0.handoff = listener } }
 
   /// The launch is over. True the first time. Who waits at its hand-off socket is woken.
@@ -61,6 +66,7 @@ final class Launch: Sendable {
       defer {
         state.isReleased = true
         state.handoff = nil
+        state.listener = nil
       }
       return (!state.isReleased, state.handoff)
     }

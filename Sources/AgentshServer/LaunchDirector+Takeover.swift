@@ -15,13 +15,14 @@ extension LaunchDirector {
         throw Refusal("not a hand-off message")
       }
       let target = try target(message, handed.peer)
+      launch.hold(listener)
       if case .supervise = message {
-        listener.close()
         try becomeChannel(handed, launch, target, answer)
       } else {
         try startSupervisor(listener, launch, target, answer)
       }
     } catch {
+      _ = launch.takeListener()
       handed.listener?.close()
       services.logger.warning("session \(launch.session.details.id): launch refused: \(error.cause)")
       if let supervisor = launch.supervisor, launch.isSpawned { sendSignal(supervisor.number, SIGKILL) }
@@ -51,7 +52,6 @@ extension LaunchDirector {
     _ listener: ReceivedListener, _ launch: Launch, _ target: Target, _ answer: OneAnswer
   ) throws(Refusal) {
     let spawned = try spawn(launch, listener, target)
-    listener.close()
     launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
     try save(launch, supervisor: spawned.pid, target: target.facts.pid)
     try begin(launch, supervisor: spawned.pid, target: target.facts.pid)

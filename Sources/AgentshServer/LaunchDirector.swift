@@ -56,6 +56,7 @@ final class LaunchDirector: Sendable {
   private func kill(_ launch: Launch, _ target: Int32) {
     if let pidfd = launch.target, !pidfd.processHasEnded { killTree(target, pidfd: pidfd.number) }
     if let supervisor = launch.supervisor { sendSignal(supervisor.number, SIGKILL) }
+    if let listener = launch.takeListener() { endRemnant(of: launch, listener) }
   }
 
   private func end(_ launch: Launch, _ reason: String) {

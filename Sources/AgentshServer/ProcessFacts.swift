@@ -83,21 +83,23 @@ struct ProcessFacts: Sendable, Equatable {
 /// Kills a process and everything below it that can be found; blocks shortly. The descriptor proves that the pid is
 /// still the process we mean.
 func killTree(_ pid: Int32, pidfd: Int32) {
-  // New children may appear while we look, so again until a look finds nobody.
+  // Stopped first, so that nobody makes children while we look, nor loses its parent, by which it is found.
+  var family: Set<Int32> = [pid]
+  sendSignal(pidfd, SIGSTOP)
   for _ in 0..<20 {
-    var family: Set<Int32> = [pid]
+    var found = family
     let all = ProcessFacts.parents()
     var grew = true
     while grew {
-      let more = all.filter { family.contains($0.parent) && !family.contains($0.pid) }
+      let more = all.filter { found.contains($0.parent) && !found.contains($0.pid) }
       grew = !more.isEmpty
-      family.formUnion(more.map(\.pid))
+      found.formUnion(more.map(\.pid))
     }
-    family.remove(pid)
-    // Children first: they are found through their parent.
-    for member in family { sendSignal(toPid: member, SIGKILL) }
-    if family.isEmpty { break }
-    _ = waitForAny([], milliseconds: 10)
+    let new = found.subtracting(family)
+    if new.isEmpty { break }
+    for member in new { sendSignal(toPid: member, SIGSTOP) }
+    family = found
   }
+  for member in family where member != pid { sendSignal(toPid: member, SIGKILL) }
   sendSignal(pidfd, SIGKILL)
 }
