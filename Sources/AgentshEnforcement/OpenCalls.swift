@@ -331,7 +331,11 @@ extension Mediator {
       type == .fifo || type == .blockDevice
         || type == .characterDevice && clinux_major(UInt(information.st_rdev)) != 1
     {
-      openSpecial(notification, request, decision, operation, information, &scratch, started)
+      if isCallersTerminal(information) {
+        openSpecial(notification, request, decision, operation, information, &scratch, started)
+      } else {
+        openSpecialPin(notification, request, object, decision, operation, &scratch, started)
+      }
       return
     }
     if request.truncates, !notification.isAlive() { return }
@@ -530,10 +534,7 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
     _ operation: FileOperation, _ information: stat, _ scratch: inout Scratch, _ started: UInt64
   ) {
-    let device = UInt(information.st_rdev)
-    if FileType(mode: information.st_mode) == .characterDevice, clinux_major(device) == 5,
-      clinux_minor(device) == 0
-    {
+    if isCallersTerminal(information) {
       let opened = openTerminal(notification.thread, request)
       finish(notification, request, decision, operation, opened, &scratch, started)
       return
@@ -548,6 +549,31 @@ extension Mediator {
       openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
     }
     finishWaited(notification, request, decision, operation, opened, &scratch, started)
+  }
+
+  /// The same through the pin: a pipe of the caller's has no name, nor has a FIFO that was removed.
+  private func openSpecialPin(
+    _ notification: consuming PendingNotification, _ request: OpenRequest, _ object: borrowing FileDescriptor,
+    _ decision: Decision, _ operation: FileOperation, _ scratch: inout Scratch, _ started: UInt64
+  ) {
+    guard scratch.mayBlock else {
+      handOver(notification)
+      return
+    }
+    var acted = request
+    acted.flags &= ~UInt64(O_CREAT | O_EXCL | O_NOFOLLOW)
+    let pin = object.number
+    let opened = helpers.waiting(for: notification) {
+      ProcPath(ownDescriptor: pin).open(flags: Int32(truncatingIfNeeded: acted.actedFlags(mayBlock: true)))
+    }
+    finishWaited(notification, request, decision, operation, opened, &scratch, started)
+  }
+
+  /// `/dev/tty`. `tty(4)`.
+  private func isCallersTerminal(_ information: stat) -> Bool {
+    let device = UInt(information.st_rdev)
+    return FileType(mode: information.st_mode) == .characterDevice && clinux_major(device) == 5
+      && clinux_minor(device) == 0
   }
 
   private func finishWaited(
