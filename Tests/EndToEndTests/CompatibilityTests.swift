@@ -28,6 +28,7 @@ import Testing
     let outcome = try Programs.run(
       [Programs.root + "/Scripts/compat", "--quick", "--policy", denying, "--only", "access", "stress-ng"])
     #expect(outcome.status == 1, "\(outcome)")
-    #expect(outcome.output.contains("NOT KNOWN: stress-ng | user | access | ok bare, failed inside"), "\(outcome)")
+    #expect(
+      outcome.output.contains("NOT KNOWN: stress-ng | user | access | ok bare, failed inside"), "\(outcome)")
   }
 }
