@@ -39,6 +39,15 @@ long clinux_notif_sizes(struct seccomp_notif_sizes *sizes)
   return clinux_syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, (long)sizes, 0, 0, 0);
 }
 
+/* With a signal pending the kernel may give up before it has begun, while another thread is at the same listener. */
+static long notif_retrying(int listener, unsigned long request, void *argument)
+{
+  long result;
+  do result = clinux_syscall(SYS_ioctl, listener, (long)request, (long)argument, 0, 0, 0);
+  while (result == -EINTR);
+  return result;
+}
+
 long clinux_notif_receive(int listener, struct seccomp_notif *request)
 {
   return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, (long)request, 0, 0, 0);
@@ -52,17 +61,17 @@ unsigned clinux_current_cpu(void)
 
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response)
 {
-  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, (long)response, 0, 0, 0);
+  return notif_retrying(listener, SECCOMP_IOCTL_NOTIF_SEND, response);
 }
 
 long clinux_notif_id_valid(int listener, uint64_t id)
 {
-  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_ID_VALID, (long)&id, 0, 0, 0);
+  return notif_retrying(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
 long clinux_notif_addfd(int listener, struct seccomp_notif_addfd *add)
 {
-  return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_ADDFD, (long)add, 0, 0, 0);
+  return notif_retrying(listener, SECCOMP_IOCTL_NOTIF_ADDFD, add);
 }
 
 long clinux_notif_sync_wake_up(int listener)
