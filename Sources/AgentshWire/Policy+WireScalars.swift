@@ -80,7 +80,7 @@ extension AddressRange: WireCodable {
   }
 }
 
-/// A count, then key and value, keys ascending by bytes: one map has one byte form. A key given twice is an error.
+/// A count, then key and value, keys ascending by bytes: one map has one byte form. A key out of order is an error.
 extension Dictionary: WireCodable where Key == String, Value == String {
   package func encode(to writer: inout WireWriter) {
     writer.integer(UInt32(count))
@@ -93,12 +93,16 @@ extension Dictionary: WireCodable where Key == String, Value == String {
   package init(from reader: inout WireReader) throws(WireError) {
     let length = try reader.count(each: 8)
     self.init()
+    var before: String?
     for _ in 0..<length {
       let at = reader.offset
       let key = try reader.value(String.self)
-      guard updateValue(try reader.value(), forKey: key) == nil else {
-        throw .badValue(offset: at, what: "key that was there before")
+      let isAscending = before.map { $0.utf8.lexicographicallyPrecedes(key.utf8) } ?? true
+      // Two forms of one text are one key.
+      guard isAscending, updateValue(try reader.value(), forKey: key) == nil else {
+        throw .badValue(offset: at, what: "key out of order")
       }
+      before = key
     }
   }
 }

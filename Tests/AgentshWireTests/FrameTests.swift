@@ -137,7 +137,7 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
     #expect(throws: WireError.badValue(offset: 0, what: "prefix length")) {
       try decoded(AddressRange.self, [4, 0, 0, 0, 0, 33])
     }
-    #expect(throws: WireError.badValue(offset: 12, what: "key that was there before")) {
+    #expect(throws: WireError.badValue(offset: 12, what: "key out of order")) {
       try decoded(
         [String: String].self, [2, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 0, 0])
     }
