@@ -120,6 +120,7 @@ let tests: [(String, [String])] = [
   ("AgentshCommandsTests", ["AgentshCommands", "AgentshClient", "AgentshAPI"]),
   ("SeccompTests", ["Seccomp", "LinuxSystem", "CLinux"]),
   ("KernelTests", ["Seccomp", "Landlock", "Cgroup", "Ptrace", "LinuxSystem", "CLinux", "AgentshWire"]),
+  ("DecoderTests", ["Decoders"]),
   ("EndToEndTests", ["Harness"]),
   ("EvasionTests", ["Harness"]),
 ]
@@ -131,6 +132,13 @@ var targets: [Target] = [
     name: "CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
   // What the tests that start real programs share.
   .target(name: "Harness", dependencies: ["CLinux"], path: "Tests/Harness", swiftSettings: common),
+  // What must hold for whatever is read from others: checked by DecoderTests and by the fuzzer (Fuzzing).
+  .target(
+    name: "Decoders",
+    dependencies: local([
+      "AgentshClient", "AgentshConfig", "AgentshEnforcement", "AgentshPolicy", "AgentshEvent", "AgentshWire",
+      "Seccomp", "LinuxSystem", "CLinux",
+    ]), path: "Tests/Decoders", swiftSettings: common),
 ]
 for (name, uses, products) in libraries {
   targets.append(.target(name: name, dependencies: local(uses) + products, swiftSettings: strict))

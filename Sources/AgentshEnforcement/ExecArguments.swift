@@ -3,9 +3,9 @@ import LinuxSystem
 
 /// The argument vector of an exec, copied once from the caller's memory: NUL-terminated strings one behind the other,
 /// as the kernel puts them on the new stack and as /proc/PID/cmdline shows them.
-struct ExecArguments {
+package struct ExecArguments {
   /// What the kernel takes with the usual stack limit, environment included; more is E2BIG.
-  static let byteLimit = 2 << 20
+  package static let byteLimit = 2 << 20
   private static let countLimit = byteLimit / 8
   /// Each exec's record keeps so many arguments, and so much of each.
   private static let recordedCount = 256
@@ -14,10 +14,12 @@ struct ExecArguments {
   private(set) var bytes: [UInt8] = []
   private(set) var starts: [Int] = []
 
-  var count: Int { starts.count }
+  package init() {}
+
+  package var count: Int { starts.count }
 
   /// One argument without its NUL.
-  func argument(_ index: Int) -> ArraySlice<UInt8> {
+  package func argument(_ index: Int) -> ArraySlice<UInt8> {
     let end = index + 1 < starts.count ? starts[index + 1] : bytes.count
     return bytes[starts[index]..<(end - 1)]
   }
@@ -25,7 +27,7 @@ struct ExecArguments {
   func list(from first: Int = 0) -> [[UInt8]] { (min(first, count)..<count).map { Array(argument($0)) } }
 
   /// All arguments from `first` on, joined by one space.
-  func joined(from first: Int) -> [UInt8] {
+  package func joined(from first: Int) -> [UInt8] {
     guard first < count else { return [] }
     var text = Array(bytes[starts[first]..<(bytes.count - 1)])
     for index in first + 1..<max(first + 1, count) {
@@ -54,7 +56,7 @@ struct ExecArguments {
 
   /// Copies the vector at `address`. Returns 0 or the errno that the caller gets. An empty vector becomes one empty
   /// argument, as the kernel (5.18) makes it.
-  mutating func read(from thread: Int32, at address: UInt64) -> Int32 {
+  package mutating func read(from thread: Int32, at address: UInt64) -> Int32 {
     var pointers: [UInt64] = []
     if address != 0 {
       let failed = Self.readPointers(thread, address, &pointers)

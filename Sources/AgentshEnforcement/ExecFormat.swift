@@ -2,7 +2,7 @@ import CLinux
 import LinuxSystem
 
 /// What the first bytes of a file tell the kernel about how to start it.
-enum ExecFormat: Equatable {
+package enum ExecFormat: Equatable {
   /// ELF for this machine: the image is the file itself.
   case native
   /// `#!`: the kernel starts the interpreter, without a second notification.
@@ -11,12 +11,12 @@ enum ExecFormat: Equatable {
   case other
 
   /// How much the kernel reads (BINPRM_BUF_SIZE).
-  static let headSize = 256
+  package static let headSize = 256
   /// After so many interpreters the kernel says ELOOP.
   static let interpreterLimit = 5
 
   /// `head` is the file's beginning, filled up with zeros. As in fs/binfmt_script.c.
-  init(head: [UInt8]) {
+  package init(head: [UInt8]) {
     guard head.count == Self.headSize else {
       self = .other
       return

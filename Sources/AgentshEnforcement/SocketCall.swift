@@ -104,7 +104,7 @@ extension Mediator {
 }
 
 /// A duplicate of the caller's socket, and what it is.
-struct CallerSocket: ~Copyable {
+package struct CallerSocket: ~Copyable {
   let caller: CallerDescriptor
   let domain: Int32
   let type: Int32
@@ -112,7 +112,7 @@ struct CallerSocket: ~Copyable {
   /// O_NONBLOCK of the open file, which the caller shares with us: read, never changed.
   let nonBlocking: Bool
 
-  enum Taken: ~Copyable {
+  package enum Taken: ~Copyable {
     case taken(CallerSocket)
     /// What the kernel would say: EBADF, ENOTSOCK.
     case failed(errno: Int32)
@@ -120,7 +120,7 @@ struct CallerSocket: ~Copyable {
     case unreachable
   }
 
-  static func take(_ n: borrowing PendingNotification) -> Taken {
+  package static func take(_ n: borrowing PendingNotification) -> Taken {
     let caller: CallerDescriptor
     switch CallerDescriptor.take(n, n.int(0)) {
     case .failed(let errno): return .failed(errno: errno)

@@ -1,25 +1,25 @@
 import CLinux
 import LinuxSystem
-import Seccomp
+package import Seccomp
 
 /// Ancillary data rewritten for the supervisor, which sends in the caller's place: descriptors are duplicates of the
 /// caller's, credentials are left out where they are what the kernel adds anyway. Only kinds that are known to name no
 /// destination are let through: source routes (IP_RETOPTS, IPV6_RTHDR) are not. `cmsg(3)`.
-struct ControlMessages: ~Copyable {
-  private(set) var bytes: [UInt8] = []
+package struct ControlMessages: ~Copyable {
+  package private(set) var bytes: [UInt8] = []
   private var descriptors: [Int32] = []
   /// SCM_MAX_FD.
   private static let descriptorLimit = 253
   private static let headerSize = 16
 
-  init() {}
+  package init() {}
 
   deinit {
     for number in descriptors { closeDescriptor(number) }
   }
 
   /// Reads one message after the other from `data`, which anybody may have written. Returns 0 or the errno for the call.
-  mutating func translate(
+  package mutating func translate(
     _ data: [UInt8], _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket
   ) -> Int32 {
     var offset = 0

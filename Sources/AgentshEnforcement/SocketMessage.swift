@@ -1,26 +1,26 @@
 import CLinux
-import LinuxSystem
-import Seccomp
+package import LinuxSystem
+package import Seccomp
 
 /// A message as `sendmsg(2)` describes it, copied once from the caller: addresses and sizes, checked as the kernel
 /// checks them. What the addresses lead to is read later, at most once.
-struct MessageHeader {
-  static let size = 56
+package struct MessageHeader {
+  package static let size = 56
   /// UIO_MAXIOV.
-  static let rangeLimit = 1024
+  package static let rangeLimit = 1024
   /// The longest datagram, and the most of a stream that is copied at once.
   static let payloadLimit = 1 << 20
   /// As much as net.core.optmem_max is on new kernels.
-  static let controlLimit = 128 << 10
+  package static let controlLimit = 128 << 10
 
-  var name: UInt64 = 0
-  var nameLength: Int32 = 0
-  var control: UInt64 = 0
-  var controlLength = 0
-  var ranges: [RemoteRange] = []
+  package private(set) var name: UInt64 = 0
+  package private(set) var nameLength: Int32 = 0
+  package private(set) var control: UInt64 = 0
+  package private(set) var controlLength = 0
+  package private(set) var ranges: [RemoteRange] = []
 
   /// How many bytes the message has.
-  var total: Int { ranges.reduce(0) { $0 + $1.count } }
+  package var total: Int { ranges.reduce(0) { $0 + $1.count } }
 
   /// The message that `sendto(2)` sends.
   init(payload: UInt64, count: UInt64, name: UInt64, nameLength: Int32) {
@@ -34,12 +34,12 @@ struct MessageHeader {
   /// MAX_RW_COUNT: the kernel cuts what is longer.
   private static let longest = UInt64(0x7fff_f000)
 
-  enum Failure: Error {
+  package enum Failure: Error {
     case errno(Int32)
   }
 
   /// Reads a `struct msghdr` and its array of pieces.
-  static func read(
+  package static func read(
     _ n: borrowing PendingNotification, at address: UInt64, _ bytes: inout PathText
   ) throws(Failure) -> MessageHeader {
     let problem = n.readBytes(address, count: size, into: &bytes)
@@ -82,7 +82,7 @@ struct MessageHeader {
   }
 
   /// Copies at most `limit` bytes of the message from byte `offset` on.
-  func readPayload(
+  package func readPayload(
     _ n: borrowing PendingNotification, from offset: Int, limit: Int
   ) -> Result<[UInt8], SystemCallError> {
     var (skip, room) = (offset, limit)
@@ -100,7 +100,7 @@ struct MessageHeader {
   }
 
   /// Copies the ancillary data.
-  func readControl(_ n: borrowing PendingNotification) -> Result<[UInt8], SystemCallError> {
+  package func readControl(_ n: borrowing PendingNotification) -> Result<[UInt8], SystemCallError> {
     guard control != 0 else { return .success([]) }
     return readProcessRanges(n.thread, [RemoteRange(address: control, count: controlLength)])
   }

@@ -1,4 +1,4 @@
-import CLinux
+package import CLinux
 import LinuxSystem
 
 /// A call that waits for its answer. Every path answers exactly once: an answer consumes the value, and a value that
@@ -16,7 +16,8 @@ package struct PendingNotification: ~Copyable, Sendable {
   package let arguments: InlineArray<6, UInt64>
   private let listener: Int32
 
-  init(_ request: borrowing seccomp_notif, listener: Int32) {
+  /// What the kernel wrote into `request`, to be answered at `listener`.
+  package init(_ request: borrowing seccomp_notif, listener: Int32) {
     id = request.id
     thread = Int32(bitPattern: request.pid)
     call = request.data.nr

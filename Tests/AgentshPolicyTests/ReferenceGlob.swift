@@ -12,7 +12,7 @@ struct ReferenceGlob {
 
   init(_ pattern: String) {
     var rest = Array(pattern.unicodeScalars)[...]
-    alternatives = Self.sequence(&rest).map(Self.merged)
+    alternatives = Self.sequence(&rest, inBraces: false).map(Self.merged)
   }
 
   /// `path` divided into characters.
@@ -20,15 +20,15 @@ struct ReferenceGlob {
 
   // MARK: reading
 
-  private static func sequence(_ rest: inout ArraySlice<Unicode.Scalar>) -> [[Token]] {
+  private static func sequence(_ rest: inout ArraySlice<Unicode.Scalar>, inBraces: Bool) -> [[Token]] {
     var result: [[Token]] = [[]]
-    while let scalar = rest.first, scalar != ",", scalar != "}" {
+    while let scalar = rest.first, !inBraces || (scalar != "," && scalar != "}") {
       rest.removeFirst()
       var choices: [[Token]] = []
       switch scalar {
       case "{":
-        choices = sequence(&rest)
-        while rest.removeFirst() == "," { choices += sequence(&rest) }
+        choices = sequence(&rest, inBraces: true)
+        while rest.removeFirst() == "," { choices += sequence(&rest, inBraces: true) }
       case "[": choices = [[set(&rest)]]
       case "*":
         if rest.first == "*" {

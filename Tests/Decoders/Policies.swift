@@ -1,0 +1,92 @@
+import AgentshConfig
+import AgentshPolicy
+
+/// Small tables, so that making a decider costs little.
+private let limits = {
+  var limits = PathCacheLimits()
+  (limits.states, limits.cells, limits.members, limits.pathsBetweenFlushes) = (64, 4096, 4096, 16)
+  return limits
+}()
+
+private let context = PolicyContext(
+  workspace: "/work/space", home: "/home/me", projectRoot: "/work/space", gitRoot: "/work",
+  variables: ["X": "x/*"])
+
+/// Whether every place of a failure lies in the text.
+private func checkPlaces(_ failure: LoadFailure, _ bytes: [UInt8]) throws(Broken) {
+  try hold(!failure.diagnostics.isEmpty, "refused without a reason")
+  let lines = bytes.count { $0 == 10 || $0 == 13 } + 3 * bytes.count { $0 == 0xC2 || $0 == 0xE2 } + 2
+  for one in failure.diagnostics {
+    try hold(!one.cause.isEmpty, "an empty cause")
+    try hold(
+      one.place == .whole
+        || ((1...lines).contains(one.place.line) && (1...bytes.count + 2).contains(one.place.column)),
+      "a place outside of the text: \(one)")
+  }
+}
+
+extension Decoder {
+  /// A policy in YAML. What is accepted compiles, goes over the wire unchanged and decides everything.
+  static let policy = Decoder("policy") { (bytes) throws(Broken) in
+    let loaded: LoadedPolicy
+    do throws(LoadFailure) {
+      loaded = try LoadedPolicy(yaml: bytes, file: "p", context: context, allowUnenforced: true)
+    } catch {
+      try checkPlaces(error, bytes)
+      return
+    }
+    let strict = try? LoadedPolicy(yaml: bytes, file: "p", context: context, allowUnenforced: false)
+    try hold((strict != nil) == loaded.unenforced.isEmpty, "unenforced: \(loaded.unenforced)")
+    if let strict { try hold(strict == loaded, "strictly read it is another policy") }
+    try roundTrip(PolicyRules.self, encoded(loaded.rules))
+    try hold(decoded(PolicyRules.self, encoded(loaded.rules)) == loaded.rules, "another policy over the wire")
+    let compiled: CompiledPolicy
+    do throws(PolicyError) {
+      compiled = try CompiledPolicy(loaded.rules)
+    } catch {
+      throw Broken("accepted, but not compiled: \(error)")
+    }
+    try decideEverything(compiled)
+  }
+
+  /// The daemon's configuration.
+  static let config = Decoder("config") { (bytes) throws(Broken) in
+    let config: ServerConfig
+    do throws(LoadFailure) {
+      config = try ServerConfig(yaml: bytes, file: "c")
+    } catch {
+      try checkPlaces(error, bytes)
+      return
+    }
+    try hold(config.idleTimeout >= .zero, "an idle time below zero")
+    if let retention = config.retention { try hold(retention >= .zero, "a retention below zero") }
+  }
+}
+
+/// Each decision names a rule that there is, and a second one is the same.
+private func decideEverything(_ policy: CompiledPolicy) throws(Broken) {
+  var decider = FileDecider(policy, limits: limits)
+  for text in ["/", "/work/space/a", "/home/me/.ssh/id", "@name", "/tmp/é/\u{7f}"] {
+    let path = Array(text.utf8)
+    for operation in FileOperation.allCases {
+      let decision = decider.decide(operation, path: path.span)
+      try hold(decision == decider.decide(operation, path: path.span), "\(operation) on \(text), twice")
+      try hold(
+        Int(decision.rule) < policy.rules.fileRules.count, "\(operation) on \(text): rule \(decision.rule)")
+      _ = policy.ruleName(decision)
+      _ = policy.message(decision)
+    }
+    for operation in SocketOperation.allCases {
+      let decision = decider.decideSocket(operation, path: path.span)
+      try hold(Int(decision.rule) < policy.rules.unixSocketRules.count, "\(operation) on \(text)")
+    }
+    let request = CommandRequest(
+      canonical: path, called: path, calledNameCounts: true, arguments: path, depth: 1)
+    let decision = decider.decideCommand(request)
+    try hold(Int(decision.rule) < policy.rules.commandRules.count, "command \(text): rule \(decision.rule)")
+  }
+  for address in [IPAddress.v4(0x7f00_0001), .v6(high: 1, low: 2)] {
+    let decision = policy.decideNetwork(address: address, port: 443)
+    try hold(Int(decision.rule) < policy.rules.networkRules.count, "\(address): rule \(decision.rule)")
+  }
+}

@@ -1,0 +1,1 @@
+../AgentshPolicyTests/ReferenceGlob.swift
