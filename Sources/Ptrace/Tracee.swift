@@ -41,7 +41,17 @@ package struct Tracee: ~Copyable {
 
   /// Has the thread stop when it next returns to its program; a call that it is in is finished first where the kernel
   /// waits for nothing but death in it.
-  package borrowing func requestStop() { rawCall(Int(SYS_ptrace), Self.interrupt, Int(thread), 0, 0) }
+  package borrowing func requestStop() {
+    endUnless(rawCall(Int(SYS_ptrace), Self.interrupt, Int(thread), 0, 0))
+  }
+
+  /// One that cannot be asked to stop, waited for or let go would stay stopped for ever or run on unseen: its process is
+  /// killed. ESRCH says that it is dying already.
+  private borrowing func endUnless(_ result: Int) {
+    if result < 0, result != -Int(ESRCH), result != -Int(ECHILD) {
+      rawCall(Int(SYS_kill), Int(process), Int(SIGKILL))
+    }
+  }
 
   /// Blocks until the tracee stops or is gone. Takes nothing that another wait of ours would want: the end of a child of
   /// ours stays unconsumed.
@@ -50,7 +60,10 @@ package struct Tracee: ~Copyable {
       var information = WaitInformation()
       let result = information.peek(any: thread != process, thread)
       if result == -Int(EINTR) { continue }
-      guard result == 0 else { return .gone }
+      guard result == 0 else {
+        endUnless(result)
+        return .gone
+      }
       guard information.isStop else { return .gone }
       let status = information.status
       if status == SIGTRAP | Self.execEvent << 8 {
@@ -67,7 +80,7 @@ package struct Tracee: ~Copyable {
 
   /// Lets a stopped tracee run on, delivering `signal` if it is not 0.
   package borrowing func resume(delivering signal: Int32) {
-    rawCall(Int(SYS_ptrace), Self.continueRun, Int(thread), 0, Int(signal))
+    endUnless(rawCall(Int(SYS_ptrace), Self.continueRun, Int(thread), 0, Int(signal)))
   }
 
   /// What a stopped tracee's call has returned (the accumulator). nil when it cannot be read.
@@ -81,7 +94,7 @@ package struct Tracee: ~Copyable {
   }
 
   /// Lets a stopped tracee go for good.
-  package consuming func release() { rawCall(Int(SYS_ptrace), Self.detach, Int(thread), 0, 0) }
+  package consuming func release() { endUnless(rawCall(Int(SYS_ptrace), Self.detach, Int(thread), 0, 0)) }
 
   /// After `gone`, or a SIGKILL: waits for the end and takes the status, so that the kernel hands it on to the parent.
   /// Not to be called for a child of our own process, whose end the main thread waits for.
