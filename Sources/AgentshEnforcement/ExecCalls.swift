@@ -211,7 +211,7 @@ extension Mediator {
   private func endTree() {
     let tree = Tree(roots: [frame.ownPid, frame.target], own: frame.ownPid)
     for _ in 0..<100 {
-      if tree.signal(SIGKILL) == 0 { return }
+      if tree.signal(SIGKILL) { return }
       pause(milliseconds: 1)
     }
   }

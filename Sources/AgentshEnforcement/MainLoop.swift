@@ -234,10 +234,11 @@ struct MainLoop: ~Copyable {
       own: supervisor.mediator.frame.ownPid)
     guard let since = termAt else {
       termAt = monotonicClock()
-      return tree.signal(SIGTERM) == 0 && exitStatus != nil
+      return tree.signal(SIGTERM) && exitStatus != nil
     }
     if monotonicClock() - since > Self.graceNanoseconds { tree.signal(SIGKILL) }
-    return tree.members().isEmpty && (exitStatus != nil || !isParent)
+    let (left, areAll) = tree.members()
+    return left.isEmpty && areAll && (exitStatus != nil || !isParent)
   }
 }
 

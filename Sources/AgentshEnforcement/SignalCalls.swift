@@ -188,9 +188,9 @@ extension Mediator {
   private func named(by addressee: Addressee, _ sender: Int32) -> [Int32] {
     switch addressee {
     case .group(let group):
-      return Tree.allProcesses().filter { rawCall(Int(SYS_getpgid), Int($0)) == Int(group) }
+      return (Tree.allProcesses() ?? []).filter { rawCall(Int(SYS_getpgid), Int($0)) == Int(group) }
     case .everybody:
-      return Tree.allProcesses().filter {
+      return (Tree.allProcesses() ?? []).filter {
         $0 > 1 && $0 != sender && processes.isMember($0, reaper: frame.ownPid)
       }
     default: return []

@@ -12,16 +12,23 @@ package struct Tree {
     self.own = own
   }
 
-  /// Live members now (zombies are not). `own` is never one.
-  package func members() -> [Int32] {
+  /// Live members now (zombies are not), and whether these are all: where /proc cannot be read (EMFILE, ENOMEM), nobody
+  /// found does not mean that nobody is there. `own` is never one.
+  package func members() -> (found: [Int32], areAll: Bool) {
     var parents: [Int32: Int32] = [:]
     var dead: Set<Int32> = []
-    for pid in Self.allProcesses() {
-      guard let (parent, state) = parentAndState(pid) else { continue }
-      parents[pid] = parent
-      if state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") { dead.insert(pid) }
+    let all = Self.allProcesses()
+    var areAll = all != nil
+    for pid in all ?? [] {
+      switch parentAndState(pid) {
+      case .success((let parent, let state)):
+        parents[pid] = parent
+        if state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") { dead.insert(pid) }
+      case .failure(let error):
+        if error.errno != ENOENT, error.errno != ESRCH { areAll = false }
+      }
     }
-    return parents.keys.filter { pid in
+    let found = parents.keys.filter { pid in
       guard pid != own, !dead.contains(pid) else { return false }
       var current = pid
       for _ in 0..<4096 {
@@ -31,20 +38,21 @@ package struct Tree {
       }
       return false
     }
+    return (found, areAll)
   }
 
-  /// Sends `signal` to every member. Returns how many there were.
+  /// Sends `signal` to every member that can be found. Whether nobody is left.
   @discardableResult
-  package func signal(_ signal: Int32) -> Int {
-    let found = members()
+  package func signal(_ signal: Int32) -> Bool {
+    let (found, areAll) = members()
     for pid in found { sendSignal(toPid: pid, signal) }
-    return found.count
+    return found.isEmpty && areAll
   }
 
-  /// The number of every process that /proc shows.
-  package static func allProcesses() -> [Int32] {
+  /// The number of every process that /proc shows; nil where it cannot be read.
+  package static func allProcesses() -> [Int32]? {
     let opened = openAt(AT_FDCWD, PathText("/proc"), flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard opened >= 0 else { return [] }
+    guard opened >= 0 else { return nil }
     let directory = FileDescriptor(owning: Int32(opened))
     var found: [Int32] = []
     var buffer = PathText()
@@ -52,7 +60,7 @@ package struct Tree {
       let count = buffer.fill(capacity: PathText.limit) {
         rawCall(Int(SYS_getdents64), Int(directory.number), $0, PathText.limit)
       }
-      guard count > 0 else { return found }
+      guard count > 0 else { return count == 0 ? found : nil }
       var offset = 0
       while offset + 19 < count {
         let length = Int(buffer[offset + 16]) | Int(buffer[offset + 17]) << 8
@@ -74,15 +82,17 @@ package struct Tree {
   }
 
   /// `proc_pid_stat(5)`, fields 3 and 4.
-  private func parentAndState(_ pid: Int32) -> (Int32, UInt8)? {
+  private func parentAndState(_ pid: Int32) -> Result<(Int32, UInt8), SystemCallError> {
     var text = PathText()
-    guard readWhole(AT_FDCWD, PathText("/proc/\(pid)/stat"), into: &text) > 0 else { return nil }
+    let count = readWhole(AT_FDCWD, PathText("/proc/\(pid)/stat"), into: &text)
     let bytes = text.bytes
-    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    guard count > 0, let close = bytes.lastIndex(of: UInt8(ascii: ")")) else {
+      return .failure(SystemCallError("read", count < 0 ? Int32(truncatingIfNeeded: -count) : ESRCH))
+    }
     let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
     guard fields.count > 1, let state = fields[0].first,
       let parent = Int32(String(decoding: fields[1], as: UTF8.self))
-    else { return nil }
-    return (parent, state)
+    else { return .failure(SystemCallError("read", EINVAL)) }
+    return .success((parent, state))
   }
 }
