@@ -1,0 +1,46 @@
+import Foundation
+import Harness
+import Testing
+
+/// Each system call that the supervisor makes for a mediated operation fails in turn: the operation is denied or carried
+/// out, never half, nothing that is denied is done, no descriptor is lost, and what comes next works, or the session has
+/// ended. `Tests/fixtures/faults.c` fails the calls, by ptrace, so it needs root.
+@Suite(.serialized) struct FaultTests {
+  @Test func `the Nth call of the supervisor fails, for every N of every mediated operation`() throws {
+    let place = try Place(as: .root)
+    let base = place.outside
+    let faults = try place.install("faults", at: base + "/faults")
+    let policy = try place.policy(
+      """
+      file_rules:
+        - {name: denied, paths: ["\(base)/denied", "\(base)/denied/**"], operations: ["*"], decision: deny}
+        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+      command_rules:
+        - {name: denied, commands: ["\(base)/denied/**"], decision: deny}
+        - {name: rest, commands: ["*"], decision: allow}
+      network_rules:
+        - {name: denied, cidrs: [127.0.0.2/32], decision: deny}
+        - {name: rest, domains: ["*"], decision: allow}
+      unix_socket_rules:
+        - {name: denied, paths: ["\(base)/denied/**"], decision: deny}
+        - {name: rest, paths: ["/**"], decision: allow}
+      signal_rules:
+        - {name: denied, signals: [SIGUSR2], target: {type: children}, decision: deny}
+        - {name: rest, signals: ["@all"], target: {type: descendants}, decision: allow}
+      """)
+    let words = [faults, base, try Programs.agentsh(), "--root", place.workspace, "--policy", policy]
+    let started = ContinuousClock.now
+    let outcome = try place.run(words, timeout: .seconds(120))
+    #expect(outcome.succeeded, "\(outcome)")
+    #expect(ContinuousClock.now - started < .seconds(60))
+    let lines = outcome.output.split(separator: "\n")
+    // Every operation had its turn, and calls were failed in it.
+    let rounds = lines.compactMap { line -> Int? in
+      let words = line.split(separator: " ")
+      return words.count > 2 && words[2] == "rounds," && words[0] != "all:" ? Int(words[1]) : nil
+    }
+    #expect(rounds.count == 33, "\(outcome)")
+    #expect(rounds.allSatisfy { $0 >= 10 }, "\(outcome)")
+    print(outcome.output)
+  }
+}
