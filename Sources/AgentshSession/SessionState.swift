@@ -92,8 +92,9 @@ package struct SessionState: Sendable {
       return [.record(.refused(cause: reason))] + drop(id)
     case (.starting, .channelClosed(let cause)):
       return [.record(.refused(cause: cause ?? "the supervisor ended before it was ready"))] + drop(id)
-    case (.starting, .supervisorDied):
-      return [.record(.refused(cause: "the supervisor died before it was ready"))] + drop(id)
+    case (.starting(_, let target), .supervisorDied):
+      // It may have let the launcher go and died before we heard that it was ready.
+      return [.kill(target: target), .record(.refused(cause: "the supervisor died before it was ready"))] + drop(id)
     case (.running, .finished(let end)), (.detached, .finished(let end)), (.starting, .finished(let end)):
       hasRun = true
       return [.record(.finished(exitCode: end.exitCode, denied: end.denied))] + drop(id)
@@ -137,6 +138,6 @@ package struct SessionState: Sendable {
   private mutating func lose(
     _ id: LaunchID, _ supervisor: Int32, _ target: Int32, _ cause: String
   ) -> [Action] {
-    [.record(.lost(supervisor: supervisor, target: target, cause: cause)), .kill(target: target)] + drop(id)
+    [.kill(target: target), .record(.lost(supervisor: supervisor, target: target, cause: cause))] + drop(id)
   }
 }

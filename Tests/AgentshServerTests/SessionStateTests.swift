@@ -39,7 +39,7 @@ import Testing
     #expect(
       state.apply(.supervisorDied, to: id)
         == [
-          .record(.lost(supervisor: 10, target: 11, cause: "the supervisor died")), .kill(target: 11),
+          .kill(target: 11), .record(.lost(supervisor: 10, target: 11, cause: "the supervisor died")),
           .release,
         ])
     #expect(state.state == .finished)

@@ -20,6 +20,26 @@ import Testing
     #expect(outcome.status != 0 && !outcome.timedOut, "\(outcome)")
   }
 
+  /// When the supervisor dies, what has no parent any more falls to init, where no walk finds it.
+  @Test(arguments: Caller.allCases) func `an orphan whose supervisor died is ended by its first call`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    let orphan = "while [ -e /etc/hostname ]; do : </etc/hostname; done"
+    let running = try place.start(
+      place.wrapping(
+        ["sh", "-c", "(setsid dash -c '\(orphan)' &); sleep 303"], policy: place.allowAll))
+    #expect(eventually { place.processes(named: "dash").count == 1 && !place.processes(named: "sleep").isEmpty })
+    let supervisors = place.supervisors
+    try #require(supervisors.count == 1, "\(place.processes())")
+    kill(supervisors[0], SIGKILL)
+    #expect(
+      eventually(within: .seconds(5)) {
+        place.processes(named: "dash").isEmpty && place.processes(named: "sleep").isEmpty
+      }, "\(place.processes())")
+    _ = running.finish(timeout: .seconds(10))
+  }
+
   @Test(arguments: Caller.allCases) func `a session goes on without its daemon, and its events come later`(
     caller: Caller
   ) throws {
