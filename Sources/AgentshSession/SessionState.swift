@@ -94,7 +94,8 @@ package struct SessionState: Sendable {
       return [.record(.refused(cause: cause ?? "the supervisor ended before it was ready"))] + drop(id)
     case (.starting(_, let target), .supervisorDied):
       // It may have let the launcher go and died before we heard that it was ready.
-      return [.kill(target: target), .record(.refused(cause: "the supervisor died before it was ready"))] + drop(id)
+      return [.kill(target: target), .record(.refused(cause: "the supervisor died before it was ready"))]
+        + drop(id)
     case (.running, .finished(let end)), (.detached, .finished(let end)), (.starting, .finished(let end)):
       hasRun = true
       return [.record(.finished(exitCode: end.exitCode, denied: end.denied))] + drop(id)

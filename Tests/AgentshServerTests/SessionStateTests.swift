@@ -45,6 +45,14 @@ import Testing
     #expect(state.state == .finished)
   }
 
+  @Test func `a supervisor that dies unready may have let its launcher go`() {
+    var state = SessionState()
+    _ = state.apply(.announced, to: id)
+    _ = state.apply(.handedOff(supervisor: 10, target: 11), to: id)
+    #expect(state.apply(.supervisorDied, to: id).first == .kill(target: 11))
+    #expect(state.launches.isEmpty)
+  }
+
   @Test func `a deleted session ends each launch by what it is in`() {
     var announced = SessionState()
     _ = announced.apply(.announced, to: id)
@@ -82,7 +90,13 @@ import Testing
         releases += actions.filter { $0 == .release }.count
         #expect(actions.contains(.release) == (before != nil && state.launches[id] == nil))
         if actions.contains(.kill(target: 11)) {
-          #expect(actions.contains { if case .record(.lost) = $0 { true } else { false } })
+          #expect(
+            actions.contains {
+              switch $0 {
+              case .record(.lost), .record(.refused): true
+              default: false
+              }
+            })
         }
       }
     }

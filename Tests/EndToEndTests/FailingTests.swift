@@ -29,7 +29,8 @@ import Testing
     let running = try place.start(
       place.wrapping(
         ["sh", "-c", "(setsid dash -c '\(orphan)' &); sleep 303"], policy: place.allowAll))
-    #expect(eventually { place.processes(named: "dash").count == 1 && !place.processes(named: "sleep").isEmpty })
+    #expect(
+      eventually { place.processes(named: "dash").count == 1 && !place.processes(named: "sleep").isEmpty })
     let supervisors = place.supervisors
     try #require(supervisors.count == 1, "\(place.processes())")
     kill(supervisors[0], SIGKILL)
