@@ -85,6 +85,23 @@ import Testing
     #expect(inside.output.split(separator: "\n").count == 100)
   }
 
+  @Test(arguments: Caller.allCases) func `bash's <(…) and >(…), and pipes as /dev/stdin`(caller: Caller)
+    throws
+  {
+    let place = try Place(as: caller)
+    let script = """
+      diff <(printf 'a\\nb\\n') <(printf 'a\\nc\\n'); echo abc | cat /dev/stdin; (echo out >/dev/stdout) | cat
+      mkfifo done; echo to | tee >(cat >copied; echo >done) >/dev/null; cat done copied
+      echo data | gzip | zcat /dev/fd/0; exec 3<>done; rm done; echo kept >/dev/fd/3; read line <&3; echo $line
+      """
+    let bare = try place.run(["/bin/bash", "-c", script])
+    #expect(bare.output.contains("> c\nabc\n"), "\(bare)")
+    try #require(place.sh("rm copied").succeeded)
+    let inside = try place.wrap(["/bin/bash", "-c", script], timeout: .seconds(20))
+    #expect(inside.output == bare.output, "\(inside)")
+    #expect(inside.errors == bare.errors)
+  }
+
   @Test(arguments: Caller.allCases) func `a timer every millisecond disturbs no open`(caller: Caller) throws {
     let place = try Place(as: caller)
     let program = try place.install("timer")
