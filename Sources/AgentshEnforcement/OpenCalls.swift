@@ -183,11 +183,11 @@ extension Mediator {
     switch opened {
     case -Int(ELOOP) where request.resolve & UInt64(RESOLVE_NO_SYMLINKS) != 0:
       finish(notification, acted, decision, operation, opened, &scratch, started)
-    case -Int(ELOOP): openWalked(notification, request, &scratch, started)
     // Not the one of the two that is permitted: refused as what it is.
     case -Int(EEXIST) where request.flags & UInt64(O_EXCL) == 0,
       -Int(ENOENT) where request.creates && flags & UInt64(O_CREAT) == 0:
       openWalked(notification, request, &scratch, started)
+    case _ where walkTells(opened, scratch.raw): openWalked(notification, request, &scratch, started)
     case -Int(EAGAIN) where !request.nonBlocking && !scratch.mayBlock: handOver(notification)
     case -Int(EAGAIN) where !request.nonBlocking:
       let waited = helpers.waiting(for: notification) {

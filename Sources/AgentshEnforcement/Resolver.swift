@@ -157,7 +157,7 @@ extension Mediator {
       if !follow { flags |= UInt64(O_NOFOLLOW) }
       let opened = openBelowRoot(name, flags: flags)
       if opened >= 0 { return .object(FileDescriptor(owning: Int32(opened))) }
-      if opened != -Int(ELOOP) { return .failed(errno: Int32(truncatingIfNeeded: -opened)) }
+      if !walkTells(opened, raw) { return .failed(errno: Int32(truncatingIfNeeded: -opened)) }
     }
     return walk(
       notification, directory: directory, raw: raw, follow: follow || cleaned.wantsDirectory, name: &name,
@@ -180,11 +180,16 @@ extension Mediator {
         if cleaned.wantsDirectory { name.append(UInt8(ascii: "/")) }
         return .parent(FileDescriptor(owning: Int32(opened)), leafStart: leaf)
       }
-      if opened != -Int(ELOOP) { return .failed(errno: Int32(truncatingIfNeeded: -opened)) }
+      if !walkTells(opened, raw) { return .failed(errno: Int32(truncatingIfNeeded: -opened)) }
     }
     return walkToParent(
       notification, directory: directory, raw: raw, name: &name, wantsDirectory: cleaned.wantsDirectory,
       mayBlock: mayBlock)
+  }
+
+  /// There is a link on the way; or a directory above may not be searched, and a relative path does not pass it.
+  func walkTells(_ opened: Int, _ raw: PathText) -> Bool {
+    opened == -Int(ELOOP) || opened == -Int(EACCES) && !raw.starts(with: "/")
   }
 
   /// Where the last component of a canonical name begins.
