@@ -125,7 +125,11 @@ extension Mediator {
       case .signal(let signal): tracee.resume(delivering: signal)
       case .interrupted:
         outcome.errno = failure(tracee.callResult())
-        tracee.release()
+        if !tracee.release() {
+          leave(tracee, thread, entry.process)
+          forget(thread, exec)
+          return
+        }
         // Below zero: the call was interrupted before it began and comes again.
         if outcome.errno < 0, !answered { receivedCallsHold.store(false, ordering: .relaxed) }
         if alive, outcome.errno > 0 { record(outcome, exec) }
@@ -162,7 +166,7 @@ extension Mediator {
       expected = mayBeForeign(image, exec)
     }
     if expected {
-      tracee.release()
+      if !tracee.release() { leave(tracee, process, process) }
       record(outcome, exec)
       return
     }

@@ -93,8 +93,13 @@ package struct Tracee: ~Copyable {
     return result < 0 ? nil : value
   }
 
-  /// Lets a stopped tracee go for good.
-  package consuming func release() { endUnless(rawCall(Int(SYS_ptrace), Self.detach, Int(thread), 0, 0)) }
+  /// Lets a stopped tracee go for good. False: it is dead or dying (`endUnless`), and nobody else hears of its end until
+  /// it has been waited for here.
+  package borrowing func release() -> Bool {
+    let result = rawCall(Int(SYS_ptrace), Self.detach, Int(thread), 0, 0)
+    endUnless(result)
+    return result == 0
+  }
 
   /// After `gone`, or a SIGKILL: waits for the end and takes the status, so that the kernel hands it on to the parent.
   /// Not to be called for a child of our own process, whose end the main thread waits for.

@@ -12,7 +12,7 @@ guard words.count > 1, let decoder = Decoder.all.first(where: { $0.name == words
   Decoder.all.forEach { print($0.name) }
   exit(words.count > 1 ? 64 : 0)
 }
-nonisolated(unsafe) let check = decoder.check
+let check = decoder.check
 
 var arguments: [UnsafeMutablePointer<CChar>?] = ([words[0]] + words.dropFirst(2)).map { strdup($0) } + [nil]
 var count = Int32(arguments.count - 1)
