@@ -46,15 +46,21 @@ struct ReferenceGlob {
     return result
   }
 
+  /// A backslash takes the next one as it is.
+  private static func member(_ rest: inout ArraySlice<Unicode.Scalar>) -> Unicode.Scalar {
+    if rest.first == "\\" { rest.removeFirst() }
+    return rest.removeFirst()
+  }
+
   private static func set(_ rest: inout ArraySlice<Unicode.Scalar>) -> Token {
     let negated = rest.first == "!" || rest.first == "^"
     if negated { rest.removeFirst() }
     var ranges: [ClosedRange<UInt32>] = []
     repeat {
-      let low = rest.removeFirst()
+      let low = member(&rest)
       if rest.first == "-", rest.dropFirst().first != "]" {
         rest.removeFirst()
-        ranges.append(low.value...rest.removeFirst().value)
+        ranges.append(low.value...member(&rest).value)
       } else {
         ranges.append(low.value...low.value)
       }

@@ -7,7 +7,8 @@ extension Decoder {
     let head = Array((bytes + [UInt8](repeating: 0, count: ExecFormat.headSize)).prefix(ExecFormat.headSize))
     switch ExecFormat(head: head) {
     case .native:
-      try hold(head.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2, 1, 0x00]) || head[0] == 0x7f, "native: \(head)")
+      let isOurs = head[1..<4].elementsEqual("ELF".utf8) && head[4] == 2 && head[18] == 62
+      try hold(isOurs, "native: \(head)")
     case .script(let interpreter, let argument):
       try hold(head.starts(with: [0x23, 0x21]), "no script: \(head)")
       try checkScript(head, interpreter, argument)
