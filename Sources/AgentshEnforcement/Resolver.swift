@@ -154,7 +154,7 @@ extension Mediator {
     if !cleaned.needsWalk, !touchesProcess(name) {
       var flags = UInt64(O_PATH | O_CLOEXEC)
       if cleaned.wantsDirectory { flags |= UInt64(O_DIRECTORY) }
-      if !follow { flags |= UInt64(O_NOFOLLOW) }
+      if !follow, !cleaned.wantsDirectory { flags |= UInt64(O_NOFOLLOW) }
       let opened = openBelowRoot(name, flags: flags)
       if opened >= 0 { return .object(FileDescriptor(owning: Int32(opened))) }
       if !walkTells(opened, raw) { return .failed(errno: Int32(truncatingIfNeeded: -opened)) }

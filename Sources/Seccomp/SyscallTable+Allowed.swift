@@ -23,7 +23,7 @@ extension SyscallTable {
       "shared memory, semaphores and queues, under the kernel's own permissions",
       .shmget, .shmat, .shmctl, .shmdt, .semget, .semop, .semctl, .semtimedop, .msgget, .msgsnd, .msgrcv,
       .msgctl,
-      .mq_open, .mq_unlink, .mq_timedsend, .mq_timedreceive, .mq_notify, .mq_getsetattr),
+      .mq_timedsend, .mq_timedreceive, .mq_notify, .mq_getsetattr),
     Group("pipes and events", .pipe, .pipe2, .eventfd, .eventfd2, .signalfd, .signalfd4),
     Group(
       "waiting",

@@ -11,6 +11,7 @@ extension SyscallTable {
       .userfaultfd),
     Group("code and probes in the kernel", errno: UInt16(EPERM), .bpf),
     Group("as perf_event_paranoid 3 says it", errno: UInt16(EACCES), .perf_event_open),
+    Group("POSIX queues have names that no rule decides on", errno: UInt16(ENOSYS), .mq_open, .mq_unlink),
     Group("keys outlive and leave the session", errno: UInt16(ENOSYS), .keyctl, .add_key, .request_key),
     Group("opens files past every path rule", errno: UInt16(EPERM), .open_by_handle_at),
     Group("as a file system without handles says it", errno: UInt16(EOPNOTSUPP), .name_to_handle_at),

@@ -34,7 +34,7 @@ import Testing
   static let refused = [
     "traceme", "userfaultfd", "add_key", "perf", "personality", "packet_socket", "alg_socket", "vsock_socket",
     "listener",
-    "mount", "bind_mount", "clone_namespace",
+    "mount", "bind_mount", "clone_namespace", "mq_open", "mq_unlink",
   ]
   static let watching = [
     "prlimit", "affinity", "priority", "idle", "ptrace", "pidfd_getfd", "read_memory", "read_vm",
