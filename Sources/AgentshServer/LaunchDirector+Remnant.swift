@@ -5,16 +5,28 @@ import Logging
 
 extension LaunchDirector {
   /// Ends what a walk over parents did not find: a process whose parents died with the supervisor is nobody's child any
-  /// more. All of the tree have the filter, so each is known by the first call that it makes, and ended instead of answered.
+  /// more. All of the tree have the filter, so each is known by the first call that it makes, and ended instead of answered;
+  /// a call that the supervisor had taken already waits for good, by which its maker is known as well.
   /// Returns at once; goes on until nobody has the filter. `seccomp_unotify(2)`
   func endRemnant(of launch: Launch, _ listener: ReceivedListener) {
     let session = launch.session.details.id
     let logger = services.logger
+    let owner = launch.session.details.ownerUID
     do throws(SystemCallError) {
       try NamedThread.start("remnant") {
+        var waiting: Set<Int32> = []
         while !isUnused(listener.number) {
-          guard let process = endCaller(listener.number) else { continue }
-          logger.warning("session \(session): process \(process) outlived its supervisor and is ended")
+          if let process = endCaller(listener.number) {
+            logger.warning("session \(session): process \(process) outlived its supervisor and is ended")
+            continue
+          }
+          let found = stuckOrphans(of: owner)
+          for process in found.intersection(waiting) {
+            sendSignal(toPid: process, SIGKILL)
+            logger.warning(
+              "session \(session): process \(process) hung when its supervisor died and is ended")
+          }
+          waiting = found
         }
         listener.close()
       }
@@ -26,9 +38,9 @@ extension LaunchDirector {
   }
 }
 
-/// Waits for a call, at most a second, and kills the process that makes it. Its pid; nil when there was none.
+/// Waits for a call, at most half a second, and kills the process that makes it. Its pid; nil when there was none.
 private func endCaller(_ listener: Int32) -> Int32? {
-  guard !waitForAny([listener], milliseconds: 1000).isEmpty, !isUnused(listener) else { return nil }
+  guard !waitForAny([listener], milliseconds: 500).isEmpty, !isUnused(listener) else { return nil }
   var request = seccomp_notif()  // the kernel wants it zeroed
   // SAFETY: `request` lives across the call.
   guard unsafe clinux_notif_receive(listener, &request) == 0 else { return nil }
@@ -46,4 +58,23 @@ private func isUnused(_ listener: Int32) -> Bool {
   var entry = pollfd(fd: listener, events: 0, revents: 0)
   // SAFETY: one entry, alive across the call.
   return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+}
+
+/// Processes of `uid` that nobody answers: orphans under a filter that wait in a notification. A session that lives has
+/// none: there orphans are the supervisor's, or its client's.
+private func stuckOrphans(of uid: UInt32) -> Set<Int32> {
+  Set(
+    ProcessFacts.parents().filter { $0.parent == 1 || command($0.parent) == "systemd" }.map(\.pid).filter {
+      pid in
+      guard case .success(let place) = readAll("/proc/\(pid)/wchan", limit: 128),
+        String(decoding: place, as: UTF8.self).hasPrefix("seccomp_do_user_notification"),
+        let facts = ProcessFacts(pid: pid)
+      else { return false }
+      return facts.noNewPrivileges && facts.filters > 0 && (uid == 0 || facts.users.contains(uid))
+    })
+}
+
+private func command(_ pid: Int32) -> String {
+  guard case .success(let name) = readAll("/proc/\(pid)/comm", limit: 32) else { return "" }
+  return String(decoding: name.prefix { $0 != 0x0A }, as: UTF8.self)
 }

@@ -25,18 +25,19 @@ import Testing
     caller: Caller
   ) throws {
     let place = try Place(as: caller)
+    let shell = place.outside + "/orphan"
+    try place.copy("/bin/dash", to: shell)
     let orphan = "while [ -e /etc/hostname ]; do : </etc/hostname; done"
     let running = try place.start(
-      place.wrapping(
-        ["sh", "-c", "(setsid dash -c '\(orphan)' &); sleep 303"], policy: place.allowAll))
+      place.wrapping(["sh", "-c", "(setsid \(shell) -c '\(orphan)' &); sleep 303"], policy: place.allowAll))
     #expect(
-      eventually { place.processes(named: "dash").count == 1 && !place.processes(named: "sleep").isEmpty })
+      eventually { !place.processes(named: "orphan").isEmpty && !place.processes(named: "sleep").isEmpty })
     let supervisors = place.supervisors
     try #require(supervisors.count == 1, "\(place.processes())")
     kill(supervisors[0], SIGKILL)
     #expect(
       eventually(within: .seconds(5)) {
-        place.processes(named: "dash").isEmpty && place.processes(named: "sleep").isEmpty
+        place.processes(named: "orphan").isEmpty && place.processes(named: "sleep").isEmpty
       }, "\(place.processes())")
     _ = running.finish(timeout: .seconds(10))
   }
