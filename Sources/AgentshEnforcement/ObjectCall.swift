@@ -117,6 +117,11 @@ extension Mediator {
       guard notification.isAlive() else { return }
       let result = act(
         PinnedObject(descriptor: object.number, type: FileType(mode: information.st_mode), isTaken: isTaken))
+      if isFree {
+        // Nothing was decided, so nothing is recorded.
+        if result < 0 { notification.fail(Int32(-result)) } else { notification.complete(Int64(result)) }
+        return
+      }
       answer(notification, operation, decision, result, &scratch, started)
     }
   }
