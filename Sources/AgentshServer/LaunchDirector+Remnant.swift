@@ -4,6 +4,21 @@ import LinuxSystem
 import Logging
 
 extension LaunchDirector {
+  /// Ends the tree at the moment when its supervisor dies, whatever the launch's own thread does then: that may be storing
+  /// events for seconds.
+  func endTree(of launch: Launch, _ target: Int32, withSupervisor supervisor: SharedDescriptor) {
+    do throws(SystemCallError) {
+      try NamedThread.start("death") {
+        while waitForAny([supervisor.number], milliseconds: -1).isEmpty {}
+        if !launch.isReleased { self.kill(launch, target) }
+      }
+    } catch {
+      // The launch's own thread sees the death as well, later.
+      let session = launch.session.details.id
+      services.logger.warning("session \(session): no thread to watch its supervisor: \(error)")
+    }
+  }
+
   /// Ends what a walk over parents did not find: a process whose parents died with the supervisor is nobody's child any
   /// more. All of the tree have the filter, so each is known by the first call that it makes, and ended instead of answered;
   /// a call that the supervisor had taken already waits for good, by which its maker is known as well.

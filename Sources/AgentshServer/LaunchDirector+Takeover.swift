@@ -37,7 +37,9 @@ extension LaunchDirector {
   private func becomeChannel(
     _ handed: Handed, _ launch: Launch, _ target: Target, _ answer: OneAnswer
   ) throws(Refusal) {
-    launch.setProcesses(supervisor: try peerProcess(handed), target: target.pidfd, spawned: false)
+    let supervisor = try peerProcess(handed)
+    launch.setProcesses(supervisor: supervisor, target: target.pidfd, spawned: false)
+    endTree(of: launch, target.facts.pid, withSupervisor: supervisor)
     try save(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     try begin(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     do throws(SystemCallError) {
@@ -53,6 +55,7 @@ extension LaunchDirector {
   ) throws(Refusal) {
     let spawned = try spawn(launch, listener, target)
     launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
+    endTree(of: launch, target.facts.pid, withSupervisor: spawned.pidfd)
     try save(launch, supervisor: spawned.pid, target: target.facts.pid)
     try begin(launch, supervisor: spawned.pid, target: target.facts.pid)
     serve(launch, spawned.channel, onReady: { answer.give(HandoffMessage.accepted) })

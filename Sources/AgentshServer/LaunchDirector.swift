@@ -53,7 +53,7 @@ final class LaunchDirector: Sendable {
   }
 
   /// The tree first: while its listener is open, what it asks for is answered or waits, and nothing gets through.
-  private func kill(_ launch: Launch, _ target: Int32) {
+  func kill(_ launch: Launch, _ target: Int32) {
     if let pidfd = launch.target, !pidfd.processHasEnded { killTree(target, pidfd: pidfd.number) }
     if let supervisor = launch.supervisor { sendSignal(supervisor.number, SIGKILL) }
     if let listener = launch.takeListener() { endRemnant(of: launch, listener) }
