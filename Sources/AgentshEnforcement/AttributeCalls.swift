@@ -118,7 +118,7 @@ extension Mediator {
         notification.fail(failed)
         return
       }
-      var values = (0..<(width / 8)).map { word($0, of: scratch.text) }
+      var values = (0..<(width / 8)).map { Int64(bitPattern: scratch.text.number(at: $0 * 8)) }
       if call == .utime { values = [values[0], 0, values[1], 0] }
       if call == .utimes || call == .futimesat {
         guard (0..<1_000_000).contains(values[1]), (0..<1_000_000).contains(values[3]) else {
@@ -242,22 +242,13 @@ extension Mediator {
     var request = AttributeRequest(
       reference: .at(notification.int(0), arguments[1], flags), name: arguments[3], sets: false)
     guard notification.call == X86Call.setxattrat.rawValue else { return .success(request) }
-    guard arguments[5] >= 16 else { return failed(EINVAL) }
-    guard arguments[5] <= UInt64(PathText.limit) else { return failed(E2BIG) }
-    let errno = notification.readBytes(arguments[4], count: Int(arguments[5]), into: &scratch.text)
+    let errno = notification.readStructure(arguments[4], size: arguments[5], known: 16, into: &scratch.text)
     guard errno == 0 else { return failed(errno) }
-    for index in 16..<Int(arguments[5]) where scratch.text[index] != 0 { return failed(E2BIG) }
     request.sets = true
-    request.value = UInt64(bitPattern: word(0, of: scratch.text))
-    let sizes = UInt64(bitPattern: word(1, of: scratch.text))
+    request.value = scratch.text.number(at: 0)
+    let sizes = scratch.text.number(at: 8)
     request.size = sizes & 0xffff_ffff
     request.flags = Int32(truncatingIfNeeded: sizes >> 32)
     return .success(request)
-  }
-
-  private func word(_ index: Int, of text: PathText) -> Int64 {
-    var value: UInt64 = 0
-    for byte in 0..<8 { value |= UInt64(text[index * 8 + byte]) << UInt64(8 * byte) }
-    return Int64(bitPattern: value)
   }
 }

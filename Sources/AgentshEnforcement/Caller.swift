@@ -28,6 +28,19 @@ extension PendingNotification {
     return got == count ? 0 : EFAULT
   }
 
+  /// Copies a structure that grows with the kernel's versions and of which we know `known` bytes. Returns 0 or what the
+  /// kernel says: EINVAL for less, E2BIG for more than a page, or where what we do not know is not zero.
+  package borrowing func readStructure(
+    _ address: UInt64, size: UInt64, known: Int, into text: inout PathText
+  ) -> Int32 {
+    guard size >= UInt64(known) else { return EINVAL }
+    guard size <= UInt64(PathText.limit) else { return E2BIG }
+    let failed = readBytes(address, count: Int(size), into: &text)
+    if failed != 0 { return failed }
+    for index in known..<Int(size) where text[index] != 0 { return E2BIG }
+    return 0
+  }
+
   /// EPERM says that the memory is not readable for us: denied as EACCES, with its event. ESRCH: nobody waits.
   private borrowing func memoryError(_ errno: Int) -> Int32 {
     switch Int32(errno) {

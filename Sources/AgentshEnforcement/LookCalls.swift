@@ -202,17 +202,17 @@ extension Mediator {
       notification.fail(EINVAL)
       return
     }
-    let own = processes.entry(thread)?.process ?? ThreadStatus(reading: thread)?.process
     onObject(notification, &scratch, started, reference, .readlink, .look) { pin in
       guard pin.type == .link else { return -Int(pin.isTaken ? ENOENT : EINVAL) }
       var target = PathText()
       let length = readLinkAt(pin.descriptor, PathText(), into: &target)
       guard length >= 0 else { return length }
       // What these say depends on who asks, and that is not us.
-      var name = PathText()
-      guard nameOfDescriptor(pin.descriptor, into: &name) == 0, let own else { return -Int(EACCES) }
-      if name.equals("/proc/self") { target = PathText("\(own)") }
-      if name.equals("/proc/thread-self") { target = PathText("\(own)/task/\(thread)") }
+      let isSelf = pin.name.equals("/proc/self")
+      if isSelf || pin.name.equals("/proc/thread-self") {
+        guard let own = processID(of: thread) else { return -Int(EACCES) }
+        target = PathText(isSelf ? "\(own)" : "\(own)/task/\(thread)")
+      }
       let count = min(target.count, size)
       let failed = target.withAddress { writeProcessMemory(thread, at: address, from: $0, count: count) }
       return failed < 0 ? failed : count

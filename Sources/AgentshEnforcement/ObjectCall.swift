@@ -33,6 +33,8 @@ struct ObjectReference {
 struct PinnedObject {
   let descriptor: Int32
   let type: FileType
+  /// The name that it was decided on by.
+  let name: PathText
   /// A duplicate of the caller's descriptor, so that the kernel answers by what that may do.
   let isTaken: Bool
   func open(flags: Int32) -> Int { ProcPath(ownDescriptor: descriptor).open(flags: flags) }
@@ -116,7 +118,9 @@ extension Mediator {
       }
       guard notification.isAlive() else { return }
       let result = act(
-        PinnedObject(descriptor: object.number, type: FileType(mode: information.st_mode), isTaken: isTaken))
+        PinnedObject(
+          descriptor: object.number, type: FileType(mode: information.st_mode), name: scratch.name,
+          isTaken: isTaken))
       if isFree {
         // Nothing was decided, so nothing is recorded.
         if result < 0 { notification.fail(Int32(-result)) } else { notification.complete(Int64(result)) }

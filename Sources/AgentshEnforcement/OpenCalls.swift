@@ -11,43 +11,7 @@ import Synchronization
 // links, so that what it opens is what that name names. Slow: the object is pinned, the decision is on the name that
 // the pin has, and the pin is what is opened. The caller gets that descriptor; nothing is looked up again.
 
-/// The arguments of one open, copied.
-struct OpenRequest {
-  var directory: Int32 = AT_FDCWD
-  var flags: UInt64 = 0
-  var mode: UInt64 = 0
-  var resolve: UInt64 = 0
-
-  var writes: Bool { flags & UInt64(O_ACCMODE) != UInt64(O_RDONLY) || truncates }
-  var reads: Bool { flags & UInt64(O_ACCMODE) != UInt64(O_WRONLY) }
-  var creates: Bool { flags & UInt64(O_CREAT) != 0 && !isPath }
-  var truncates: Bool { flags & UInt64(O_TRUNC) != 0 && !isPath }
-  var exclusive: Bool { flags & UInt64(O_EXCL) != 0 }
-  var isPath: Bool { flags & UInt64(O_PATH) != 0 }
-  var isTemporary: Bool { flags & UInt64(O_TMPFILE) == UInt64(O_TMPFILE) && !isPath }
-  var nonBlocking: Bool { flags & UInt64(O_NONBLOCK) != 0 }
-  var noFollow: Bool { flags & UInt64(O_NOFOLLOW) != 0 }
-  var closeOnExec: Bool { flags & UInt64(O_CLOEXEC) != 0 }
-
-  /// What the kernel gets for our own open: never a terminal of ours, never waiting on the receiver.
-  func actedFlags(mayBlock: Bool) -> UInt64 {
-    var acted = flags | UInt64(O_CLOEXEC)
-    if !isPath {
-      acted |= UInt64(O_NOCTTY)
-      if !mayBlock { acted |= UInt64(O_NONBLOCK) }
-    }
-    return acted
-  }
-
-  /// The flags of an opened description that F_SETFL sets: the caller's, without our O_NONBLOCK.
-  var statusFlags: Int { Int(flags & UInt64(O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)) }
-}
-
 extension Mediator {
-  private static let knownFlags = UInt64(
-    O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_ASYNC | O_DIRECT
-      | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE)
-
   func open(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
     var request = OpenRequest()
     let failed = readOpen(notification, &scratch, &request)
@@ -88,67 +52,6 @@ extension Mediator {
     } else {
       openFast(notification, request, cleaned, &scratch, started)
     }
-  }
-
-  /// Copies the arguments. openat ignores flags that it does not know; openat2 refuses them, and gets them as given.
-  private func readOpen(
-    _ notification: borrowing PendingNotification, _ scratch: inout Scratch, _ request: inout OpenRequest
-  ) -> Int32 {
-    let arguments = notification.arguments
-    switch Int(notification.call) {
-    case Int(SYS_creat):
-      request.flags = UInt64(O_CREAT | O_WRONLY | O_TRUNC)
-      request.mode = arguments[1]
-      return normalize(&request, notification.readPath(arguments[0], into: &scratch.raw))
-    case Int(SYS_open):
-      request.flags = UInt64(UInt32(truncatingIfNeeded: arguments[1]))
-      request.mode = arguments[2]
-      return normalize(&request, notification.readPath(arguments[0], into: &scratch.raw))
-    case Int(SYS_openat):
-      request.directory = notification.int(0)
-      request.flags = UInt64(UInt32(truncatingIfNeeded: arguments[2]))
-      request.mode = arguments[3]
-      return normalize(&request, notification.readPath(arguments[1], into: &scratch.raw))
-    default:
-      let size = arguments[3]
-      guard size >= 24 else { return EINVAL }
-      guard size <= UInt64(PathText.limit) else { return E2BIG }
-      let failed = notification.readBytes(arguments[2], count: Int(size), into: &scratch.text)
-      if failed != 0 { return failed }
-      for index in 24..<Int(size) where scratch.text[index] != 0 { return E2BIG }
-      request.directory = notification.int(0)
-      request.flags = number(scratch.text, at: 0)
-      request.mode = number(scratch.text, at: 8)
-      request.resolve = number(scratch.text, at: 16)
-      guard isValid(request) else { return EINVAL }
-      return notification.readPath(arguments[1], into: &scratch.raw)
-    }
-  }
-
-  /// What openat2 refuses before it looks at the path. `openat2(2)`
-  private func isValid(_ request: OpenRequest) -> Bool {
-    let knownResolve = UInt64(
-      RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT
-        | RESOLVE_CACHED)
-    guard request.flags & ~(Self.knownFlags | 0o100000) == 0, request.resolve & ~knownResolve == 0,
-      request.mode & ~0o7777 == 0
-    else { return false }
-    return request.mode == 0 || request.creates || request.isTemporary
-  }
-
-  private func number(_ text: PathText, at offset: Int) -> UInt64 {
-    var value: UInt64 = 0
-    for index in 0..<8 { value |= UInt64(text[offset + index]) << UInt64(8 * index) }
-    return value
-  }
-
-  private func normalize(_ request: inout OpenRequest, _ errno: Int32) -> Int32 {
-    request.flags &= Self.knownFlags
-    if request.isPath {
-      request.flags &= UInt64(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-    }
-    request.mode = request.creates || request.isTemporary ? request.mode & 0o7777 : 0
-    return errno
   }
 
   // MARK: fast
@@ -228,32 +131,13 @@ extension Mediator {
     }
   }
 
-  /// What a name is, where opening it may wait or mean something else for us than for the caller.
-  private func special(_ name: PathText) -> stat? {
-    var information = stat()
-    guard statAt(frame.root, name, from: 1, &information, flags: AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
-    switch FileType(mode: information.st_mode) {
-    case .fifo, .blockDevice: return information
-    case .characterDevice where clinux_major(UInt(information.st_rdev)) != 1: return information
-    default: return nil
-    }
-  }
-
-  private func isFifo(_ descriptor: Int32) -> Bool {
-    var information = stat()
-    return statDescriptor(descriptor, &information) == 0 && FileType(mode: information.st_mode) == .fifo
-  }
-
   /// Decides on `scratch.name`: for what is there and for what would be made. Where the two differ, the flags are
   /// narrowed so that only the permitted one can happen.
   private func decideOpen(
     _ request: OpenRequest, _ scratch: inout Scratch
   ) -> (Decision, FileOperation, flags: UInt64) {
-    var existing: FileOperations = []
-    if request.reads { existing.insert(FileOperations(.open)) }
-    if request.writes { existing.insert(FileOperations(.write)) }
     let operation: FileOperation = request.writes ? .write : .open
-    let onExisting = cutting(request, scratch.decider.decideAll(existing, scratch.name), &scratch)
+    let onExisting = cutting(request, scratch.decider.decideAll(request.operations, scratch.name), &scratch)
     guard request.creates else { return (onExisting, operation, request.flags) }
     let onNew = scratch.decider.decide(.create, scratch.name)
     if request.exclusive { return (onNew, .create, request.flags) }
@@ -313,11 +197,8 @@ extension Mediator {
         started)
       return
     }
-    var existing: FileOperations = []
-    if request.reads { existing.insert(FileOperations(.open)) }
-    if request.writes { existing.insert(FileOperations(.write)) }
     let operation: FileOperation = request.writes ? .write : .open
-    let decision = cutting(request, decideObject(existing, information, &scratch), &scratch)
+    let decision = cutting(request, decideObject(request.operations, information, &scratch), &scratch)
     guard decision.permits, !writesMemory(request, scratch.name) else {
       let refused = decision.permits ? Decision(.deny, .file, default: .floor) : decision
       finish(notification, request, refused, operation, -Int(EACCES), &scratch, started)
@@ -526,103 +407,7 @@ extension Mediator {
     finish(notification, request, decision, .create, opened, &scratch, started)
   }
 
-  // MARK: what is no ordinary file
-
-  /// FIFOs and devices wait in open: on a helper, which opens the name without links as it was decided. The caller's
-  /// terminal is its own.
-  private func openSpecial(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
-    _ operation: FileOperation, _ information: stat, _ scratch: inout Scratch, _ started: UInt64
-  ) {
-    if isCallersTerminal(information) {
-      let opened = openTerminal(notification.thread, request)
-      finish(notification, request, decision, operation, opened, &scratch, started)
-      return
-    }
-    guard scratch.mayBlock else {
-      handOver(notification)
-      return
-    }
-    var acted = request
-    acted.flags &= ~UInt64(O_CREAT | O_EXCL)
-    let opened = helpers.waiting(for: notification) {
-      openBelowRoot(scratch.name, flags: acted.actedFlags(mayBlock: true), resolve: request.resolve)
-    }
-    finishWaited(notification, request, decision, operation, opened, &scratch, started)
-  }
-
-  /// The same through the pin: a pipe of the caller's has no name, nor has a FIFO that was removed.
-  private func openSpecialPin(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ object: borrowing FileDescriptor,
-    _ decision: Decision, _ operation: FileOperation, _ scratch: inout Scratch, _ started: UInt64
-  ) {
-    guard scratch.mayBlock else {
-      handOver(notification)
-      return
-    }
-    var acted = request
-    acted.flags &= ~UInt64(O_CREAT | O_EXCL | O_NOFOLLOW)
-    let pin = object.number
-    let opened = helpers.waiting(for: notification) {
-      ProcPath(ownDescriptor: pin).open(flags: Int32(truncatingIfNeeded: acted.actedFlags(mayBlock: true)))
-    }
-    finishWaited(notification, request, decision, operation, opened, &scratch, started)
-  }
-
-  /// `/dev/tty`. `tty(4)`.
-  private func isCallersTerminal(_ information: stat) -> Bool {
-    let device = UInt(information.st_rdev)
-    return FileType(mode: information.st_mode) == .characterDevice && clinux_major(device) == 5
-      && clinux_minor(device) == 0
-  }
-
-  private func finishWaited(
-    _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
-    _ operation: FileOperation, _ opened: Int, _ scratch: inout Scratch, _ started: UInt64
-  ) {
-    if opened == -Int(EINTR) {
-      // Whoever waits has a signal to handle, or is gone.
-      notification.interrupt()
-      return
-    }
-    finish(notification, request, decision, operation, opened, &scratch, started)
-  }
-
-  /// `/dev/tty` means the caller's terminal, which is ours only when it is the same.
-  private func openTerminal(_ thread: Int32, _ request: OpenRequest) -> Int {
-    guard let theirs = terminalNumber(thread), theirs != 0 else { return -Int(ENXIO) }
-    let flags =
-      Int32(truncatingIfNeeded: request.flags & ~UInt64(O_CREAT | O_EXCL | O_TRUNC)) | O_NOCTTY | O_CLOEXEC
-    if terminalNumber(frame.ownPid) == theirs { return openAt(AT_FDCWD, PathText("/dev/tty"), flags: flags) }
-    let major = clinux_major(UInt(theirs))
-    let minor = clinux_minor(UInt(theirs))
-    guard (136...143).contains(major) else { return -Int(ENXIO) }
-    let opened = openAt(AT_FDCWD, PathText("/dev/pts/\((major - 136) * 256 + minor)"), flags: flags)
-    guard opened >= 0 else { return reopenHandedTerminal(theirs, flags) ?? opened }
-    var information = stat()
-    guard statDescriptor(Int32(opened), &information) == 0, UInt64(information.st_rdev) == theirs else {
-      closeDescriptor(Int32(opened))
-      return -Int(ENXIO)
-    }
-    return opened
-  }
-
-  /// After su or in a container the device itself cannot be opened; the launcher's own handle can be.
-  private func reopenHandedTerminal(_ device: UInt64, _ flags: Int32) -> Int? {
-    guard let tty = frame.tty, terminalNumber(frame.target) == device else { return nil }
-    return controlDescriptor(tty, Int32(F_DUPFD_CLOEXEC), 3)
-  }
-
-  /// Field 7 of /proc/PID/stat: the device number of the controlling terminal. `proc_pid_stat(5)`.
-  private func terminalNumber(_ process: Int32) -> UInt64? {
-    var text = PathText()
-    guard readWhole(AT_FDCWD, PathText("/proc/\(process)/stat"), into: &text) > 0 else { return nil }
-    let bytes = text.bytes
-    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-    guard fields.count > 4, let number = Int64(String(decoding: fields[4], as: UTF8.self)) else { return nil }
-    return UInt64(UInt32(truncatingIfNeeded: number))
-  }
+  // MARK: answers
 
   /// /proc/PID/mem of another process of the tree, for writing: refused, or nothing read from memory could be relied on.
   private func writesMemory(_ request: OpenRequest, _ name: PathText) -> Bool {
@@ -630,14 +415,9 @@ extension Mediator {
     return name.bytes[leafStart(name)...].elementsEqual("mem".utf8)
   }
 
-  // MARK: answers
-
   /// Whether a missing name may be told of as missing: nothing that was asked for is denied on it.
   private func deniesNothing(_ request: OpenRequest, _ scratch: inout Scratch) -> Bool {
-    var asked: FileOperations = []
-    if request.reads { asked.insert(FileOperations(.open)) }
-    if request.writes { asked.insert(FileOperations(.write)) }
-    return scratch.decider.decideAll(asked, scratch.name).permits
+    scratch.decider.decideAll(request.operations, scratch.name).permits
   }
 
   private func fail(
@@ -650,7 +430,7 @@ extension Mediator {
   }
 
   /// Hands the descriptor over, or the errno, and records.
-  private func finish(
+  func finish(
     _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
     _ operation: FileOperation, _ opened: Int, _ scratch: inout Scratch, _ started: UInt64
   ) {

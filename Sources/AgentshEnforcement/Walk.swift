@@ -78,9 +78,7 @@ extension Mediator {
     let inProc = isProc(walker.current)
     if inProc, !mayEnter(notification, walker.name, component) { return EACCES }
     if inProc, walker.name.equals("/proc") {
-      let own =
-        processes.entry(notification.thread)?.process ?? ThreadStatus(reading: notification.thread)?.process
-      guard let own else { return ESRCH }
+      guard let own = processID(of: notification.thread) else { return ESRCH }
       if component.elementsEqual("self".utf8), follow { return walker.splice("\(own)", inDirectory: true) }
       if component.elementsEqual("thread-self".utf8), follow {
         return walker.splice("\(own)/task/\(notification.thread)", inDirectory: true)
@@ -111,6 +109,11 @@ extension Mediator {
       if errno != 0 { return errno }
     }
     return walker.splice(target.text, bytes: target.bytes)
+  }
+
+  /// The process that a thread belongs to; nil when it is gone.
+  func processID(of thread: Int32) -> Int32? {
+    processes.entry(thread)?.process ?? ThreadStatus(reading: thread)?.process
   }
 
   /// A magic link leads to an object, not to a name: it is opened through the kernel and named afterwards.

@@ -41,8 +41,8 @@ extension LaunchDirector {
       let isThisBoot = record.bootID == boot && !boot.isEmpty
       let supervisor = isThisBoot ? process(record.supervisorPid, record.supervisorStart) : nil
       let target = isThisBoot ? process(record.targetPid, record.targetStart) : nil
-      launch.setProcesses(supervisor: supervisor, target: target, spawned: false)
       add(launch)
+      hold(launch, supervisor: supervisor, target: (record.targetPid, target), spawned: false)
       let generation = launch.generation
       do throws(SystemCallError) {
         try NamedThread.start("watch") { self.watch(launch, generation) }

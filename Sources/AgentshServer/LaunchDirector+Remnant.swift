@@ -4,13 +4,18 @@ import LinuxSystem
 import Logging
 
 extension LaunchDirector {
-  /// Ends the tree at the moment when its supervisor dies, whatever the launch's own thread does then: that may be storing
-  /// events for seconds.
-  func endTree(of launch: Launch, _ target: Int32, withSupervisor supervisor: SharedDescriptor) {
+  /// Holds the processes of a launch, and ends the tree at the moment when its supervisor dies, whatever the launch's own
+  /// thread does then: that may be storing events for seconds.
+  func hold(
+    _ launch: Launch, supervisor: SharedDescriptor?, target: (pid: Int32, pidfd: SharedDescriptor?),
+    spawned: Bool
+  ) {
+    launch.setProcesses(supervisor: supervisor, target: target.pidfd, spawned: spawned)
+    guard let supervisor else { return }
     do throws(SystemCallError) {
       try NamedThread.start("death") {
         while waitForAny([supervisor.number], milliseconds: -1).isEmpty {}
-        if !launch.isReleased { self.kill(launch, target) }
+        if !launch.isReleased { self.kill(launch, target.pid) }
       }
     } catch {
       // The launch's own thread sees the death as well, later.
@@ -70,9 +75,7 @@ private func endCaller(_ listener: Int32) -> Int32? {
 
 /// Whether every task with the filter is gone.
 private func isUnused(_ listener: Int32) -> Bool {
-  var entry = pollfd(fd: listener, events: 0, revents: 0)
-  // SAFETY: one entry, alive across the call.
-  return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+  poll([(listener, 0)], milliseconds: 0).contains { $0 & Int16(POLLHUP) != 0 }
 }
 
 /// Processes of `uid` that nobody answers: orphans under a filter that wait in a notification. A session that lives has

@@ -37,9 +37,8 @@ extension LaunchDirector {
   private func becomeChannel(
     _ handed: Handed, _ launch: Launch, _ target: Target, _ answer: OneAnswer
   ) throws(Refusal) {
-    let supervisor = try peerProcess(handed)
-    launch.setProcesses(supervisor: supervisor, target: target.pidfd, spawned: false)
-    endTree(of: launch, target.facts.pid, withSupervisor: supervisor)
+    hold(
+      launch, supervisor: try peerProcess(handed), target: (target.facts.pid, target.pidfd), spawned: false)
     try save(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     try begin(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     do throws(SystemCallError) {
@@ -54,8 +53,7 @@ extension LaunchDirector {
     _ listener: ReceivedListener, _ launch: Launch, _ target: Target, _ answer: OneAnswer
   ) throws(Refusal) {
     let spawned = try spawn(launch, listener, target)
-    launch.setProcesses(supervisor: spawned.pidfd, target: target.pidfd, spawned: true)
-    endTree(of: launch, target.facts.pid, withSupervisor: spawned.pidfd)
+    hold(launch, supervisor: spawned.pidfd, target: (target.facts.pid, target.pidfd), spawned: true)
     try save(launch, supervisor: spawned.pid, target: target.facts.pid)
     try begin(launch, supervisor: spawned.pid, target: target.facts.pid)
     serve(launch, spawned.channel, onReady: { answer.give(HandoffMessage.accepted) })

@@ -141,11 +141,5 @@ func decideCommand(
 
 /// The name of the file behind a path, all links followed; the path itself where it cannot be opened.
 func canonicalFile(_ path: String) -> [UInt8] {
-  let opened = openAt(-100, PathText(path), flags: 0o10000000 | 0o2000000)
-  guard opened >= 0 else { return Array(path.utf8) }
-  let file = FileDescriptor(owning: Int32(opened))
-  var target = PathText()
-  let length = readLinkAt(-100, PathText("/proc/self/fd/\(file.number)"), into: &target)
-  guard length > 0, !target.isTooLong else { return Array(path.utf8) }
-  return Array(target.bytes)
+  kernelName(path).map { Array($0.bytes) } ?? Array(path.utf8)
 }

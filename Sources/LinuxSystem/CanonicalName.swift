@@ -1,15 +1,19 @@
 import CLinux
 
-/// The kernel's name of what `path` leads to, all links followed. Nil where it cannot be opened, or has no name that is
-/// UTF-8. `proc_pid_fd(5)`
-package func canonicalName(_ path: String) -> String? {
+/// The kernel's name of what `path` leads to, all links followed. Nil where it cannot be opened. What has no name is
+/// called by its kind: `pipe:[5]`. `proc_pid_fd(5)`
+package func kernelName(_ path: String) -> PathText? {
   let opened = openAt(AT_FDCWD, PathText(path), flags: O_PATH | O_CLOEXEC)
   guard opened >= 0 else { return nil }
   let object = FileDescriptor(owning: Int32(opened))
   var name = PathText()
-  guard ProcPath(ownDescriptor: object.number).readLink(into: &name) > 0, !name.isTooLong,
-    name.starts(with: "/")
-  else { return nil }
+  guard ProcPath(ownDescriptor: object.number).readLink(into: &name) > 0, !name.isTooLong else { return nil }
+  return name
+}
+
+/// The same as text. Nil also where it has no name, or one that is not UTF-8.
+package func canonicalName(_ path: String) -> String? {
+  guard let name = kernelName(path), name.starts(with: "/") else { return nil }
   return String(validating: name.bytes, as: UTF8.self)
 }
 

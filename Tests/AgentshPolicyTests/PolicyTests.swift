@@ -52,15 +52,15 @@ struct FilePolicyTests {
   func firstMatchWins() throws {
     let asked = try Asked {
       $0.fileRules = [
-        file("secret", ["**/.env"], .deny), file("work", ["/work", "/work/**"], .allow),
-        file("late", ["/work/x"], .deny),
+        file("secret", ["**/.env"], .deny), file("work", ["/code", "/code/**"], .allow),
+        file("late", ["/code/x"], .deny),
       ]
     }
-    #expect(asked.file(.write, "/work/a/.env") == "deny secret")
-    #expect(asked.file(.write, "/work/x") == "allow work")
-    #expect(asked.file(.mkdir, "/work") == "allow work")
-    #expect(asked.file(.write, "/worker") == "deny default-deny-files")
-    #expect(asked.file(.stat, "/worker") == "allow default-allow-reads")
+    #expect(asked.file(.write, "/code/a/.env") == "deny secret")
+    #expect(asked.file(.write, "/code/x") == "allow work")
+    #expect(asked.file(.mkdir, "/code") == "allow work")
+    #expect(asked.file(.write, "/coder") == "deny default-deny-files")
+    #expect(asked.file(.stat, "/coder") == "allow default-allow-reads")
   }
 
   @Test("open and read govern one another")

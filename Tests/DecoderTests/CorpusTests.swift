@@ -31,7 +31,7 @@ import Testing
     arguments: Decoder.all.map(\.name))
   func replayChanged(_ name: String) throws {
     let decoder = try #require(Decoder.all.first { $0.name == name })
-    var random = SystemOfNumbers(state: 1)
+    var random = Seeded(state: 1)
     for file in try Self.files(name) {
       let bytes = Array(try Data(contentsOf: file))
       for _ in 0..<50 {
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  private static func changed(_ bytes: [UInt8], _ random: inout SystemOfNumbers) -> [UInt8] {
+  private static func changed(_ bytes: [UInt8], _ random: inout Seeded) -> [UInt8] {
     var result = bytes
     for _ in 0..<Int.random(in: 1...4, using: &random) {
       let place = Int.random(in: 0...result.count, using: &random)
@@ -61,18 +61,5 @@ import Testing
     #expect(Set(directories) == Set(Decoder.all.map(\.name)))
     let sizes = try directories.flatMap(Self.files).map { try Data(contentsOf: $0).count }
     #expect(sizes.reduce(0, +) <= 200_000)
-  }
-}
-
-/// The same numbers every time (SplitMix64).
-private struct SystemOfNumbers: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -9,7 +9,7 @@ private let limits = {
 }()
 
 private let context = PolicyContext(
-  workspace: "/work/space", home: "/home/me", projectRoot: "/work/space", gitRoot: "/work",
+  workspace: "/code/space", home: "/home/me", projectRoot: "/code/space", gitRoot: "/code",
   variables: ["X": "x/*"])
 
 /// Whether every place of a failure lies in the text.
@@ -66,7 +66,7 @@ extension Decoder {
 /// Each decision names a rule that there is, and a second one is the same.
 private func decideEverything(_ policy: CompiledPolicy) throws(Broken) {
   var decider = FileDecider(policy, limits: limits)
-  for text in ["/", "/work/space/a", "/home/me/.ssh/id", "@name", "/tmp/é/\u{7f}"] {
+  for text in ["/", "/code/space/a", "/home/me/.ssh/id", "@name", "/tmp/é/\u{7f}"] {
     let path = Array(text.utf8)
     for operation in FileOperation.allCases {
       let decision = decider.decide(operation, path: path.span)

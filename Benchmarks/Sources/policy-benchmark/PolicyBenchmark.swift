@@ -83,14 +83,14 @@ struct PolicyBenchmark {
     for (path, verdict) in fixed { add(path, verdict, to: &rules) }
     for number in 0..<(count - fixed.count - 5) {
       switch number % 10 {
-      case 0..<4: add("/home/dev/work/service-\(number)/{src,include,tests}/**", .allow, to: &rules)
+      case 0..<4: add("/home/dev/code/service-\(number)/{src,include,tests}/**", .allow, to: &rules)
       case 4, 5: add("/srv/data/set\(number)/**", .deny, to: &rules)
       case 6, 7: add("/etc/program\(number)/main.conf", .allow, to: &rules)
       case 8: add("**/.secret-\(number)", .deny, to: &rules)
       default: add("/var/lib/app\(number)/*.db\(number)", .audit, to: &rules)
       }
     }
-    for path in ["/usr/**", "/lib/**", "/home/dev/work/**", "/tmp/**", "/proc/*/stat"] {
+    for path in ["/usr/**", "/lib/**", "/home/dev/code/**", "/tmp/**", "/proc/*/stat"] {
       add(path, .allow, to: &rules)
     }
     return rules
@@ -109,11 +109,11 @@ struct PolicyBenchmark {
   private static let paths: Paths = {
     var paths: [String] = []
     for number in 0..<100 {
-      paths.append("/home/dev/work/service-\(number)/src/module/handler\(number % 7).swift")
+      paths.append("/home/dev/code/service-\(number)/src/module/handler\(number % 7).swift")
       paths.append(
         "/usr/lib/x86_64-linux-gnu/lib\(["ssl", "crypto", "z", "c"][number % 4])-\(number).so.\(number % 3).0"
       )
-      paths.append("/home/dev/work/node_modules/package-\(number)/dist/index.js")
+      paths.append("/home/dev/code/node_modules/package-\(number)/dist/index.js")
       paths.append(
         [
           "/etc/program\(number)/main.conf", "/tmp/build-\(number)/objects/part.o",

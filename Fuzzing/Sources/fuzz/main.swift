@@ -22,6 +22,7 @@ let status = arguments.withUnsafeMutableBufferPointer { buffer in
     do {
       try check(Array(UnsafeBufferPointer(start: data, count: size)))
     } catch {
+      // libFuzzer knows a finding by the crash, and keeps the input.
       fatalError("\(error)")
     }
     return 0
