@@ -35,18 +35,20 @@ extension Mediator {
     case .taken(let taken): directory = taken.intoDescriptor()
     }
     var information = stat()
-    guard statDescriptor(directory.number, &information) == 0,
-      nameOfDescriptor(directory.number, into: &scratch.name) == 0
-    else {
+    guard nameOfDescriptor(directory.number, into: &scratch.name) == 0 else {
+      notification.fail(EACCES)
+      return
+    }
+    if !scratch.mayBlock, frame.isRemote(scratch.name) {
+      handOver(notification, holding: directory)
+      return
+    }
+    guard statDescriptor(directory.number, &information) == 0 else {
       notification.fail(EACCES)
       return
     }
     guard FileType(mode: information.st_mode) == .directory else {
       notification.fail(ENOTDIR)
-      return
-    }
-    if !scratch.mayBlock, frame.isRemote(scratch.name) {
-      handOver(notification)
       return
     }
     let decision = decideObject(FileOperations(.list), information, &scratch)

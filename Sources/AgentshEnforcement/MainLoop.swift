@@ -28,6 +28,7 @@ struct MainLoop: ~Copyable {
       wait(children.number)
       takeSignals(children.number)
       supervisor.helpers.wakeAbandoned()
+      supervisor.receivers.watch()
       reap()
       if isOver() { break }
     }

@@ -87,4 +87,9 @@ package final class Mediator: Sendable {
   package func handOver(_ notification: consuming PendingNotification) {
     helpers.submit(notification)
   }
+
+  /// The helper closes what was taken already, too: closing may wait.
+  func handOver(_ notification: consuming PendingNotification, holding taken: consuming FileDescriptor) {
+    helpers.submit(notification, holding: taken.release())
+  }
 }

@@ -95,9 +95,9 @@ extension Mediator {
     case .mustWait: handOver(notification)
     case .failed(let errno): notification.fail(errno)
     case .object(let object):
-      // Closing the last descriptor of a socket may wait, and ours may be the last.
-      if isTaken, !scratch.mayBlock, scratch.name.starts(with: "socket:") {
-        handOver(notification)
+      // Closing the last descriptor of a socket may wait, and ours may be the last; any of a file elsewhere may.
+      if isTaken, !scratch.mayBlock, scratch.name.starts(with: "socket:") || frame.isRemote(scratch.name) {
+        handOver(notification, holding: object)
         return
       }
       var information = stat()

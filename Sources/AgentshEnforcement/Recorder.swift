@@ -21,6 +21,9 @@ package final class Recorder: Sendable {
   }
   private let state: Mutex<State>
   private let room = FutexWord()
+  private let waiting = Atomic(0)
+  /// Whether somebody waits for room.
+  var isWaiting: Bool { waiting.load(ordering: .relaxed) > 0 }
   package let arrived = FutexWord()
   private let deniedCount = Atomic<UInt64>(0)
   private let processes: ProcessTable
@@ -156,7 +159,9 @@ package final class Recorder: Sendable {
         return
       }
       arrived.wakeOne()
+      waiting.add(1, ordering: .relaxed)
       room.wait(while: ticket, milliseconds: 100)
+      waiting.subtract(1, ordering: .relaxed)
     }
   }
 

@@ -25,7 +25,7 @@ extension Mediator {
     case .taken(let socket):
       // Closing the last descriptor of such a socket may wait; ours may be the last one.
       if !scratch.mayBlock, socket.lingers {
-        handOver(n)
+        handOver(n, holding: socket.intoDescriptor())
         return
       }
       switch Int(n.call) {
@@ -144,6 +144,7 @@ package struct CallerSocket: ~Copyable {
   }
 
   var number: Int32 { caller.descriptor.number }
+  consuming func intoDescriptor() -> FileDescriptor { caller.intoDescriptor() }
   var isUnix: Bool { domain == AF_UNIX }
   var isNetlink: Bool { domain == 16 }
   var isInternet: Bool { domain == AF_INET || domain == AF_INET6 }

@@ -40,6 +40,7 @@ package final class Supervisor: Sendable {
   let recorder: Recorder
   let sender: EventSender
   let helpers: HelperPool
+  let receivers: Receivers
   let ending = Atomic<Bool>(false)
 
   /// Everything up to the point where the launcher may go on. Throws before anything of the agent has run.
@@ -69,6 +70,7 @@ package final class Supervisor: Sendable {
     helpers = HelperPool(listener: listener)
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers)
+    receivers = Receivers(listener: listener, mediator: mediator)
     let target = arguments.target
     let recorder = self.recorder
     sender = EventSender(
@@ -148,14 +150,7 @@ package final class Supervisor: Sendable {
         helpers.handled(id)
       }
     }
-    let listener = listener
-    try NamedThread.start("receiver") {
-      rawCall(Int(SYS_unshare), Int(CLONE_FS))
-      let source = Listener(owning: FileDescriptor(owning: listener))
-      var scratch = Scratch(policy: mediator.policy, mayBlock: false)
-      setFileCreationMask(scratch.mask)
-      receive(source, mediator, &scratch)
-    }
+    try receivers.start()
     try NamedThread.start("sender") { sender.run() }
   }
 
@@ -219,18 +214,6 @@ package final class Supervisor: Sendable {
       let what = denied == 1 ? "1 operation" : "\(denied) operations"
       writeError(
         "agentsh: \(what) denied (agentsh events query --session \(welcome.sessionID) --decision deny)\n")
-    }
-  }
-}
-
-/// The receiver's loop; it never waits for anybody but the kernel. The descriptor stays open after its end: the main
-/// thread asks it whether anybody is left, and helpers answer by its number, which must not become another file's.
-private func receive(_ listener: consuming Listener, _ mediator: Mediator, _ scratch: inout Scratch) {
-  while true {
-    switch listener.receive() {
-    case .notification(let notification): mediator.handle(notification, &scratch)
-    case .nothing: continue
-    case .closed: return listener.leaveOpen()
     }
   }
 }
