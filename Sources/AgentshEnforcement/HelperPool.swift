@@ -9,13 +9,17 @@ import Synchronization
 /// While a helper waits in the kernel for somebody else, its slot says for whom. The watch (`wakeAbandoned`, called a
 /// few times a second) interrupts it when the caller is gone or has a signal to handle.
 package final class HelperPool: Sendable {
-  package static let threadLimit = 128
+  package static let threadLimit = 1024
   package static let queueLimit = 4096
+  /// Nanoseconds in which no helper took anything from the queue until those in it are refused: all are stuck.
+  package static let patience: UInt64 = 1_000_000_000
   /// What blocked helpers are interrupted with; its handler does nothing.
   package static let wakeSignal: Int32 = SIGURG
 
   private struct State {
     var queue: [ParkedNotification] = []
+    /// When somebody last took from the queue, or found it empty.
+    var moved: UInt64 = 0
     var idle = 0
     var threads = 0
     var waits: [Int: Wait] = [:]
@@ -23,6 +27,8 @@ package final class HelperPool: Sendable {
     var stopping = false
     /// Descriptors that stay open until a call has been handled, by its id.
     var held: [UInt64: Int32] = [:]
+    /// Of calls that were refused: a helper closes them, for closing may wait.
+    var left: [Int32] = []
   }
   private struct Wait {
     let helper: Int32
@@ -48,7 +54,11 @@ package final class HelperPool: Sendable {
     let id = notification.id
     let parked = notification.park()
     let outcome: (accepted: Bool, start: Bool) = state.withLock { state in
-      guard state.queue.count < Self.queueLimit, !state.stopping else { return (false, false) }
+      guard state.queue.count < Self.queueLimit, !state.stopping else {
+        if let descriptor { state.left.append(descriptor) }
+        return (false, false)
+      }
+      if state.queue.isEmpty { state.moved = monotonicClock() }
       state.queue.append(parked)
       if let descriptor { state.held[id] = descriptor }
       let start = state.idle < state.queue.count && state.threads < Self.threadLimit
@@ -56,7 +66,6 @@ package final class HelperPool: Sendable {
       return (true, start)
     }
     guard outcome.accepted else {
-      if let descriptor { closeDescriptor(descriptor) }
       PendingNotification.resume(parked).fail(EAGAIN)
       return
     }
@@ -77,8 +86,14 @@ package final class HelperPool: Sendable {
 
   /// The call was answered: what was held for it goes.
   package func handled(_ id: UInt64) {
-    let descriptor = state.withLock { $0.held.isEmpty ? nil : $0.held.removeValue(forKey: id) }
-    if let descriptor { closeDescriptor(descriptor) }
+    let descriptors: [Int32] = state.withLock { state in
+      if state.held.isEmpty, state.left.isEmpty { return [] }
+      var taken: [Int32] = []
+      swap(&taken, &state.left)
+      if let descriptor = state.held.removeValue(forKey: id) { taken.append(descriptor) }
+      return taken
+    }
+    for descriptor in descriptors { closeDescriptor(descriptor) }
   }
 
   private func startThread() -> Bool {
@@ -103,6 +118,7 @@ package final class HelperPool: Sendable {
           state.idle += 1
           return nil
         }
+        state.moved = monotonicClock()
         return state.queue.removeFirst()
       }
       if let parked { return PendingNotification.resume(parked) }
@@ -126,8 +142,22 @@ package final class HelperPool: Sendable {
     return result
   }
 
+  /// A call that no helper comes to gets EAGAIN, rather than wait for what nobody may ever end.
+  private func refuseStuck() {
+    let stuck: [ParkedNotification] = state.withLock { state in
+      guard !state.queue.isEmpty, monotonicClock() - state.moved > Self.patience else { return [] }
+      defer { state.queue.removeAll() }
+      for parked in state.queue {
+        if let descriptor = state.held.removeValue(forKey: parked.id) { state.left.append(descriptor) }
+      }
+      return state.queue
+    }
+    for parked in stuck { PendingNotification.resume(parked).fail(EAGAIN) }
+  }
+
   /// Interrupts helpers whose caller is gone or has a caught signal pending. Called by the supervisor's main loop.
   package func wakeAbandoned() {
+    refuseStuck()
     let waits = state.withLock { Array($0.waits) }
     for (key, wait) in waits
     where clinux_notif_id_valid(listener, wait.id) != 0 || hasSignalToHandle(wait.caller) {

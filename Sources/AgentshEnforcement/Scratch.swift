@@ -22,7 +22,14 @@ package struct Scratch: ~Copyable {
   package var mask: UInt32 = 0o022
 
   package init(policy: CompiledPolicy, mayBlock: Bool) {
-    decider = FileDecider(policy)
+    var limits = PathCacheLimits()
+    if mayBlock {
+      // There may be many helpers, and each meets few paths.
+      limits.states = 1024
+      limits.cells = 1 << 17
+      limits.members = 1 << 16
+    }
+    decider = FileDecider(policy, limits: limits)
     self.mayBlock = mayBlock
   }
 }

@@ -134,7 +134,7 @@ package struct PendingNotification: ~Copyable, Sendable {
 
 /// A `PendingNotification` on its way to another thread.
 package struct ParkedNotification: Sendable {
-  fileprivate let id: UInt64
+  package let id: UInt64
   fileprivate let thread: Int32
   fileprivate let call: Int32
   fileprivate let arguments: InlineArray<6, UInt64>

@@ -33,6 +33,22 @@ import Testing
     }
   }
 
+  /// A call that may wait takes a helper, of which there are 1,024. Who finds none is refused within
+  /// seconds.
+  @Test(arguments: Caller.allCases, [300, 1500, 8000])
+  func `calls that wait for what nobody does`(caller: Caller, count: Int) throws {
+    let server = try Server(as: caller)
+    let words = try server.waiting(count).split(whereSeparator: \.isWhitespace).map(String.init)
+    try #require(words.count == 11 && words[1] == "waiting" && words[7] == "connect", "\(words)")
+    let (waiting, refused) = (try #require(Int(words[0])), try #require(Int(words[2])))
+    #expect(waiting + refused == count, "\(words)")
+    #expect(count < 1024 ? refused == 0 : waiting < 1100, "\(words)")
+    #expect(try #require(Int(words[5])) < 1000, "\(words)")
+    // With a helper left it is carried out; without one it is refused, and does not wait for them.
+    #expect(words[8] == (count < 1024 ? "done" : "EAGAIN"), "\(words)")
+    #expect(try #require(Int(words[9])) < 5000, "\(words)")
+  }
+
   /// Milliseconds; nil when the fixture did not get so far, or nobody was answered.
   private static func worst(_ output: String) -> Int? {
     let words = output.split(whereSeparator: \.isWhitespace)
@@ -63,6 +79,14 @@ import Testing
         network_rules: [{name: all, domains: ["*"], decision: allow}]
         unix_socket_rules: [{name: all, paths: ["/**"], decision: allow}]
         """)
+    }
+
+    /// What `stall wait` says, inside.
+    func waiting(_ count: Int) throws -> String {
+      let fifo = place.outside + "/fifo"
+      try #require(place.run(["/usr/bin/mkfifo", fifo]).succeeded)
+      let words = [stall, "wait", "\(count)", fifo, local]
+      return try place.wrap(words, policy: policy, timeout: .seconds(60)).output
     }
 
     private func serve() throws {
