@@ -1,7 +1,7 @@
 import CLinux
 package import LinuxSystem
 
-/// What the supervisor knows of the world that its callers live in, found once at the start.
+/// What the supervisor knows of the world that its callers live in, found at the start.
 package struct Frame: Sendable {
   /// O_PATH of the root directory that all of the tree shares (chroot and mount namespaces are refused inside).
   package let root: Int32
@@ -15,7 +15,7 @@ package struct Frame: Sendable {
   /// `/bin` and its like, where it is a link to `usr/bin` that only root can change.
   package let rootLinks: [PathText]
   /// Where file systems begin whose server may be slow or supervised itself (FUSE, NFS …).
-  package let remoteMounts: [PathText]
+  let remoteMounts: RemoteMounts
 
   package enum Failure: Error, Equatable, Sendable {
     case root(errno: Int32)
@@ -35,7 +35,9 @@ package struct Frame: Sendable {
     self.tty = tty
     guard Self.sharesRoot(with: target) else { throw .anotherRoot }
     rootLinks = Self.findRootLinks(root)
-    remoteMounts = try Self.findRemoteMounts()
+    do throws(SystemCallError) { remoteMounts = try RemoteMounts() } catch {
+      throw .mounts(errno: error.errno)
+    }
   }
 
   /// Whether /proc/PID/root is our root: same device, same inode, same mount namespace.
@@ -68,52 +70,6 @@ package struct Frame: Sendable {
     return found
   }
 
-  private static let remoteTypes: Set<String> = [
-    "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "autofs", "glusterfs", "lustre", "ocfs2", "gfs2",
-    "orangefs",
-    "virtiofs", "coda",
-  ]
-
-  /// `proc_pid_mountinfo(5)`: fields before " - " are counted, the type comes first after it.
-  private static func findRemoteMounts() throws(Failure) -> [PathText] {
-    let text: String
-    switch readAll("/proc/self/mountinfo", limit: 1 << 22) {
-    case .success(let bytes): text = String(decoding: bytes, as: UTF8.self)
-    case .failure(let error): throw .mounts(errno: error.errno)
-    }
-    var found: [PathText] = []
-    for line in text.split(separator: "\n") {
-      let words = line.split(separator: " ")
-      guard let dash = words.firstIndex(of: "-"), dash + 1 < words.count, words.count > 4 else { continue }
-      let type = String(words[dash + 1])
-      if remoteTypes.contains(type) || type.hasPrefix("fuse") { found.append(PathText(unescaped(words[4]))) }
-    }
-    return found
-  }
-
-  /// mountinfo writes blank, tab, newline and backslash as three octal digits.
-  private static func unescaped(_ word: Substring) -> [UInt8] {
-    var out: [UInt8] = []
-    let bytes = Array(word.utf8)
-    var index = 0
-    while index < bytes.count {
-      if bytes[index] == UInt8(ascii: "\\"), index + 3 < bytes.count {
-        out.append((bytes[index + 1] & 7) << 6 | (bytes[index + 2] & 7) << 3 | (bytes[index + 3] & 7))
-        index += 4
-      } else {
-        out.append(bytes[index])
-        index += 1
-      }
-    }
-    return out
-  }
-
   /// Whether the name lies on a file system that may keep its caller waiting.
-  package func isRemote(_ name: PathText) -> Bool {
-    remoteMounts.contains { mount in
-      guard name.count >= mount.count else { return false }
-      for index in 0..<mount.count where name[index] != mount[index] { return false }
-      return name.count == mount.count || mount.count == 1 || name[mount.count] == UInt8(ascii: "/")
-    }
-  }
+  package func isRemote(_ name: PathText) -> Bool { remoteMounts.contain(name) }
 }

@@ -24,8 +24,11 @@ struct MainLoop: ~Copyable {
   mutating func run() -> Int32 {
     let signals = openSignals()
     let children = FileDescriptor(owning: signals)
+    // Without it what is mounted later is met by a receiver, which is replaced when it gets stuck.
+    let opened = openAt(-100, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
+    let mounts = FileDescriptor(owning: Int32(max(opened, -1)))
     while true {
-      wait(children.number)
+      wait(children.number, mounts: mounts.number)
       takeSignals(children.number)
       supervisor.helpers.wakeAbandoned()
       supervisor.receivers.watch()
@@ -36,17 +39,19 @@ struct MainLoop: ~Copyable {
   }
 
   /// Blocks until something happens, at most 100 ms.
-  private mutating func wait(_ signals: Int32) {
+  private mutating func wait(_ signals: Int32, mounts: Int32) {
     let channel = supervisor.sender.channel
     var entries: [pollfd] = [
       pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
       pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
       pollfd(fd: exitStatus == nil ? supervisor.arguments.pidfd : -1, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: mounts, events: Int16(POLLPRI), revents: 0),  // proc_pid_mounts(5)
     ]
     let milliseconds: Int32 = postponed ? 1 : termAt != nil ? 5 : 100
-    // SAFETY: three entries, alive across the call.
-    let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 3, milliseconds) }
+    // SAFETY: four entries, alive across the call.
+    let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 4, milliseconds) }
     if ready > 0, entries[1].revents != 0, let channel { takeFrame(channel) }
+    if ready > 0, entries[3].revents != 0 { supervisor.mediator.frame.remoteMounts.refresh() }
     if channel == nil { reconnect() }
   }
 

@@ -1,0 +1,79 @@
+import LinuxSystem
+import Synchronization
+
+/// Where file systems begin whose server may be slow or supervised itself (FUSE, NFS …): at the start, and whenever the
+/// mounts change.
+final class RemoteMounts: Sendable {
+  private final class Names: Sendable {
+    let names: [PathText]
+    init(_ names: [PathText]) { self.names = names }
+  }
+  /// Address of the newest `Names`; 0 when there are none. One that is replaced stays, for a thread may be reading it.
+  private let newest = Atomic<UInt>(0)
+
+  init() throws(SystemCallError) { replace(try Self.find()) }
+
+  /// After a change. What cannot be read now is as it was; the next change is another try.
+  func refresh() {
+    guard let names = try? Self.find() else { return }
+    replace(names)
+  }
+
+  private func replace(_ names: [PathText]) {
+    let box = names.isEmpty ? 0 : unsafe UInt(bitPattern: Unmanaged.passRetained(Names(names)).toOpaque())
+    newest.store(box, ordering: .releasing)
+  }
+
+  /// Whether the name lies below one of them.
+  func contain(_ name: PathText) -> Bool {
+    // SAFETY: what is stored here is never released.
+    guard let box = unsafe UnsafeRawPointer(bitPattern: newest.load(ordering: .acquiring)) else {
+      return false
+    }
+    return unsafe Unmanaged<Names>.fromOpaque(box).takeUnretainedValue().names.contains { mount in
+      guard name.count >= mount.count else { return false }
+      for index in 0..<mount.count where name[index] != mount[index] { return false }
+      return name.count == mount.count || mount.count == 1 || name[mount.count] == UInt8(ascii: "/")
+    }
+  }
+
+  private static let remoteTypes: Set<String> = [
+    "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "autofs", "glusterfs", "lustre", "ocfs2", "gfs2",
+    "orangefs",
+    "virtiofs", "coda",
+  ]
+
+  /// `proc_pid_mountinfo(5)`: fields before " - " are counted, the type comes first after it.
+  private static func find() throws(SystemCallError) -> [PathText] {
+    let text: String
+    switch readAll("/proc/self/mountinfo", limit: 1 << 22) {
+    case .success(let bytes): text = String(decoding: bytes, as: UTF8.self)
+    case .failure(let error): throw error
+    }
+    var found: [PathText] = []
+    for line in text.split(separator: "\n") {
+      let words = line.split(separator: " ")
+      guard let dash = words.firstIndex(of: "-"), dash + 1 < words.count, words.count > 4 else { continue }
+      let type = String(words[dash + 1])
+      if remoteTypes.contains(type) || type.hasPrefix("fuse") { found.append(PathText(unescaped(words[4]))) }
+    }
+    return found
+  }
+
+  /// mountinfo writes blank, tab, newline and backslash as three octal digits.
+  private static func unescaped(_ word: Substring) -> [UInt8] {
+    var out: [UInt8] = []
+    let bytes = Array(word.utf8)
+    var index = 0
+    while index < bytes.count {
+      if bytes[index] == UInt8(ascii: "\\"), index + 3 < bytes.count {
+        out.append((bytes[index + 1] & 7) << 6 | (bytes[index + 2] & 7) << 3 | (bytes[index + 3] & 7))
+        index += 4
+      } else {
+        out.append(bytes[index])
+        index += 1
+      }
+    }
+    return out
+  }
+}
