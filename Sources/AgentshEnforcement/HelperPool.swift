@@ -18,7 +18,7 @@ package final class HelperPool: Sendable {
 
   private struct State {
     var queue: [ParkedNotification] = []
-    /// When somebody last took from the queue, or found it empty.
+    /// When the queue last had somebody taken from it, or put into it while it was empty.
     var moved: UInt64 = 0
     var idle = 0
     var threads = 0
@@ -142,8 +142,9 @@ package final class HelperPool: Sendable {
     return result
   }
 
-  /// A call that no helper comes to gets EAGAIN, rather than wait for what nobody may ever end.
-  private func refuseStuck() {
+  /// A call that no helper comes to gets EAGAIN, rather than wait for what nobody may ever end. Called by
+  /// the supervisor's main loop.
+  func refuseStuck() {
     let stuck: [ParkedNotification] = state.withLock { state in
       guard !state.queue.isEmpty, monotonicClock() - state.moved > Self.patience else { return [] }
       defer { state.queue.removeAll() }
@@ -157,7 +158,6 @@ package final class HelperPool: Sendable {
 
   /// Interrupts helpers whose caller is gone or has a caught signal pending. Called by the supervisor's main loop.
   package func wakeAbandoned() {
-    refuseStuck()
     let waits = state.withLock { Array($0.waits) }
     for (key, wait) in waits
     where clinux_notif_id_valid(listener, wait.id) != 0 || hasSignalToHandle(wait.caller) {

@@ -25,12 +25,13 @@ struct MainLoop: ~Copyable {
     let signals = openSignals()
     let children = FileDescriptor(owning: signals)
     // Without it what is mounted later is met by a receiver, which is replaced when it gets stuck.
-    let opened = openAt(-100, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
+    let opened = openAt(AT_FDCWD, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
     let mounts = FileDescriptor(owning: Int32(max(opened, -1)))
     while true {
       wait(children.number, mounts: mounts.number)
       takeSignals(children.number)
       supervisor.helpers.wakeAbandoned()
+      supervisor.helpers.refuseStuck()
       supervisor.receivers.watch()
       reap()
       if isOver() { break }

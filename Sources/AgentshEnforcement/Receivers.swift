@@ -5,8 +5,9 @@ import Synchronization
 
 /// The thread that receives calls, and those who take its place when it gets stuck.
 ///
-/// The receiver hands over what is known to wait. What nobody can know gets it stuck all the same: a file system mounted
-/// later whose server does not answer, a path in memory that is mapped from such a file, the closing of what was duplicated.
+/// The receiver hands over what is known to wait. What nobody can know gets it stuck all the same, where a file
+/// system's server does not answer: one that was mounted this moment, a path in memory that is mapped from its file, the
+/// closing of a duplicate.
 /// A call of its that lasts `patience` is left to it, and another thread receives; it ends when it gets through.
 final class Receivers: Sendable {
   /// Nanoseconds that one call may keep the others waiting.

@@ -43,37 +43,10 @@ final class RemoteMounts: Sendable {
     "virtiofs", "coda",
   ]
 
-  /// `proc_pid_mountinfo(5)`: fields before " - " are counted, the type comes first after it.
   private static func find() throws(SystemCallError) -> [PathText] {
-    let text: String
-    switch readAll("/proc/self/mountinfo", limit: 1 << 22) {
-    case .success(let bytes): text = String(decoding: bytes, as: UTF8.self)
-    case .failure(let error): throw error
-    }
-    var found: [PathText] = []
-    for line in text.split(separator: "\n") {
-      let words = line.split(separator: " ")
-      guard let dash = words.firstIndex(of: "-"), dash + 1 < words.count, words.count > 4 else { continue }
-      let type = String(words[dash + 1])
-      if remoteTypes.contains(type) || type.hasPrefix("fuse") { found.append(PathText(unescaped(words[4]))) }
-    }
-    return found
-  }
-
-  /// mountinfo writes blank, tab, newline and backslash as three octal digits.
-  private static func unescaped(_ word: Substring) -> [UInt8] {
-    var out: [UInt8] = []
-    let bytes = Array(word.utf8)
-    var index = 0
-    while index < bytes.count {
-      if bytes[index] == UInt8(ascii: "\\"), index + 3 < bytes.count {
-        out.append((bytes[index + 1] & 7) << 6 | (bytes[index + 2] & 7) << 3 | (bytes[index + 3] & 7))
-        index += 4
-      } else {
-        out.append(bytes[index])
-        index += 1
-      }
-    }
-    return out
+    let text = try readAll("/proc/self/mountinfo", limit: 1 << 22).get()
+    return Mount.all(in: String(decoding: text, as: UTF8.self))
+      .filter { remoteTypes.contains(String($0.type)) || $0.type.hasPrefix("fuse") }
+      .map { PathText($0.point) }
   }
 }

@@ -18,14 +18,9 @@ package enum CgroupPlace {
   package static func directory(groups: String, mounts: String) -> String? {
     guard let line = groups.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
     let group = line.dropFirst(3)
-    for mount in mounts.split(separator: "\n") {
-      // id parent device root point options… - type source options
-      let fields = mount.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 1,
-        fields[dash + 1] == "cgroup2"
-      else { continue }
-      guard let rest = below(group, root: fields[3]) else { continue }
-      let point = unescaped(fields[4])
+    for mount in Mount.all(in: mounts) where mount.type == "cgroup2" {
+      guard let rest = below(group, root: mount.root) else { continue }
+      let point = String(decoding: mount.point, as: UTF8.self)
       return rest.isEmpty ? point : (point == "/" ? "" : point) + rest
     }
     return nil
@@ -37,23 +32,6 @@ package enum CgroupPlace {
     guard group.hasPrefix(root) else { return nil }
     let rest = group.dropFirst(root.count)
     return rest.isEmpty || rest.hasPrefix("/") ? rest : nil
-  }
-
-  /// mountinfo writes space, tab, newline and backslash as three octal digits.
-  private static func unescaped(_ text: Substring) -> String {
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "\\"), rest.count >= 3,
-        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-      {
-        bytes.append(code)
-        rest.removeFirst(3)
-      } else {
-        bytes.append(byte)
-      }
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 
   private static func read(_ path: String) -> String? {

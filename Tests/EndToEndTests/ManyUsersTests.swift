@@ -244,7 +244,7 @@ import Testing
     let running = try users.map { user in
       try machine.start(
         machine.python([
-          "launch", "--policy", "open", "--id", "work", "--", "/bin/sh", "-c",
+          "launch", "--policy", "open", "--id", "again", "--", "/bin/sh", "-c",
           "touch made; while [ ! -e go ]; do sleep 0.05; done; id -u",
         ]), as: user)
     }
@@ -254,12 +254,12 @@ import Testing
     for user in users {
       #expect(
         try eventually {
-          let path = "/api/v1/sessions/work/history?type=supervisor_reattached"
+          let path = "/api/v1/sessions/again/history?type=supervisor_reattached"
           return (try machine.api("GET", path, as: user).body as? [Any])?.count == 1
         }, "\(user.name): \(machine.daemonErrors)")
-      #expect(try machine.api("GET", "/api/v1/sessions/work", as: user).status == 200)
+      #expect(try machine.api("GET", "/api/v1/sessions/again", as: user).status == 200)
     }
-    #expect(try machine.api("GET", "/api/v1/sessions/work", as: machine.carol).status == 404)
+    #expect(try machine.api("GET", "/api/v1/sessions/again", as: machine.carol).status == 404)
     for (user, running) in zip(users, running) {
       try Data().write(to: URL(filePath: user.home + "/go"))
       let said = try Machine.answer(running.finish(timeout: .seconds(20)))
