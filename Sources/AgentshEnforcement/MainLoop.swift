@@ -60,6 +60,7 @@ struct MainLoop: ~Copyable {
   /// gives no sign of life is left alone; what the spool does not take either is waited for, unless the configuration or
   /// the person says otherwise.
   mutating func drain(milliseconds: UInt64) -> Bool {
+    settle()
     supervisor.sender.close()
     let signals = FileDescriptor(owning: openSignals())
     // From the last sign of life on: a daemon that is slow is waited for without a word.
@@ -96,6 +97,17 @@ struct MainLoop: ~Copyable {
         takeFrame(channel)
         end = monotonicClock() + milliseconds * 1_000_000
       }
+    }
+  }
+
+  /// Calls are answered before they are recorded, and who got the last answer may be gone before that. A thread that is
+  /// stuck has answered nobody: it is not waited for longer than a second.
+  private func settle() {
+    let end = monotonicClock() + 1_000_000_000
+    // In this order: what a receiver hands over is queued before it is done.
+    while supervisor.receivers.isBusy || supervisor.helpers.isBusy, monotonicClock() < end {
+      supervisor.helpers.wakeAbandoned()
+      FutexWord().wait(while: 0, milliseconds: 1)
     }
   }
 

@@ -40,6 +40,12 @@ final class Receivers: Sendable {
   /// Starts the first. Throws EAGAIN.
   func start() throws(SystemCallError) { try start(state.withLock { $0.turn }) }
 
+  /// Whether a call is being handled, whose record may still come.
+  var isBusy: Bool {
+    threads.load(ordering: .relaxed) > 1
+      || state.withLock { $0.turn.step.load(ordering: .acquiring) % 2 == 1 }
+  }
+
   /// To be called a few times a second: replaces a receiver that is stuck. One that waits for room in the record is not;
   /// there everybody is to wait.
   func watch() {
@@ -82,7 +88,7 @@ final class Receivers: Sendable {
       case .notification(let notification):
         turn.step.add(1, ordering: .relaxed)
         mediator.handle(notification, &scratch)
-        turn.step.add(1, ordering: .relaxed)
+        turn.step.add(1, ordering: .releasing)
       case .nothing: continue
       case .closed: return listener.leaveOpen()
       }
