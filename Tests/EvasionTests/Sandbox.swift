@@ -119,9 +119,17 @@ final class Sandbox {
     print("evasion\t\(kind)\t\(way)\t\(place.caller)\t\(answer.isEmpty ? "exit \(inside.status)" : answer)")
   }
 
-  /// How often the server was reached under this name.
+  /// How often the server was reached under this name. It says so a moment later: what it says has to have stayed the
+  /// same for 50 ms.
   func timesReached(_ name: String) -> Int {
-    server.outputSoFar.components(separatedBy: "reached \(name)\n").count - 1
+    var said = server.outputSoFar
+    while true {
+      usleep(50_000)
+      let now = server.outputSoFar
+      if now == said { break }
+      said = now
+    }
+    return said.components(separatedBy: "reached \(name)\n").count - 1
   }
 }
 
