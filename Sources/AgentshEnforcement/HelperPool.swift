@@ -143,7 +143,7 @@ package final class HelperPool: Sendable {
   }
 
   /// Whether a call is queued or being handled, whose record may still come.
-  var isBusy: Bool { state.withLock { !$0.queue.isEmpty || $0.idle < $0.threads } }
+  package var isBusy: Bool { state.withLock { !$0.queue.isEmpty || $0.idle < $0.threads } }
 
   /// A call that no helper comes to gets EAGAIN, rather than wait for what nobody may ever end. Called by
   /// the supervisor's main loop.

@@ -77,6 +77,7 @@ private final class Session: Sendable {
   let pid: Int32
   let mediator: Mediator
   let recorder: Recorder
+  private let helpers: HelperPool
 
   init(_ pid: Int32, _ socket: Int32, _ rules: PolicyRules) throws {
     self.pid = pid
@@ -84,13 +85,18 @@ private final class Session: Sendable {
     var received: Int32 = -1
     var count: Int32 = 0
     var truncated: Int32 = 0
-    guard clinux_receive_fds(socket, &byte, 1, &received, 1, &count, &truncated) == 1, count == 1 else {
-      throw Caged.Failure(what: "no listener")
+    let got = clinux_receive_fds(socket, &byte, 1, &received, 1, &count, &truncated)
+    guard got == 1, count == 1 else {
+      var status: Int32 = 0
+      waitpid(pid, &status, WNOHANG)
+      throw Caged.Failure(
+        what: "no listener: \(got), \(count) descriptors, truncated \(truncated), status \(status)")
     }
     let listener = received
     let processes = ProcessTable(target: pid)
     recorder = Recorder(processes: processes, logAllowed: true)
     let helpers = HelperPool(listener: listener)
+    self.helpers = helpers
     let mediator = Mediator(
       policy: try CompiledPolicy(rules), frame: try Frame(target: pid, tty: nil), recorder: recorder,
       processes: processes, helpers: helpers)
@@ -122,6 +128,8 @@ private final class Session: Sendable {
       var found: Int32 = 0
       _ = mediator.gate.whileIdle { found = waitpid(pid, &status, WNOHANG) }
       if found == pid {
+        // A helper that ends the tree ends all children of this process: the next session's, too.
+        while helpers.isBusy, Date() < end { usleep(1000) }
         return clinux_wifexited(status) != 0 ? clinux_wexitstatus(status) : 128 + clinux_wtermsig(status)
       }
       usleep(2000)
