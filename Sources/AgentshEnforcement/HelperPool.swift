@@ -24,10 +24,7 @@ package final class HelperPool: Sendable {
     var threads = 0
     var waits: [Int: Wait] = [:]
     var nextWait = 0
-    var stopping = false
-    /// Descriptors that stay open until a call has been handled, by its id.
-    var held: [UInt64: Int32] = [:]
-    /// Of calls that were refused: a helper closes them, for closing may wait.
+    /// What calls kept that were refused: a helper closes it, for closing may wait.
     var left: [Int32] = []
   }
   private struct Wait {
@@ -49,51 +46,32 @@ package final class HelperPool: Sendable {
   /// What a helper thread runs: a loop over `next()`. Set once, before the first call is submitted.
   package func setBody(_ body: @escaping @Sendable () -> Void) { work.withLock { $0 = body } }
 
-  /// Queues a call. `descriptor`, if there is one, stays open until `handled` and is closed then.
-  package func submit(_ notification: consuming PendingNotification, holding descriptor: Int32? = nil) {
-    let id = notification.id
+  /// Queues a call.
+  package func submit(_ notification: consuming PendingNotification) {
     let parked = notification.park()
     let outcome: (accepted: Bool, start: Bool) = state.withLock { state in
-      guard state.queue.count < Self.queueLimit, !state.stopping else {
-        if let descriptor { state.left.append(descriptor) }
-        return (false, false)
-      }
+      guard state.queue.count < Self.queueLimit else { return (false, false) }
       if state.queue.isEmpty { state.moved = monotonicClock() }
       state.queue.append(parked)
-      if let descriptor { state.held[id] = descriptor }
       let start = state.idle < state.queue.count && state.threads < Self.threadLimit
       if start { state.threads += 1 }
       return (true, start)
     }
     guard outcome.accepted else {
-      PendingNotification.resume(parked).fail(EAGAIN)
+      refuse(parked)
       return
     }
     if outcome.start, !startThread() { state.withLock { $0.threads -= 1 } }
     signal.wakeOne()
   }
 
-  /// Gives up what is held for a call, if it is readable or its writer has gone: the caller then owns it.
-  package func takeReady(_ id: UInt64) -> Int32? {
-    state.withLock { state in
-      guard let descriptor = state.held[id] else { return nil }
-      var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      // SAFETY: one entry, alive across the call.
-      guard unsafe poll(&entry, 1, 0) > 0 else { return nil }
-      return state.held.removeValue(forKey: id)
+  private func refuse(_ parked: ParkedNotification) {
+    var notification = PendingNotification.resume(parked)
+    while let kept = notification.giveUp(where: { _ in true }) {
+      let number = kept.release()
+      state.withLock { $0.left.append(number) }
     }
-  }
-
-  /// The call was answered: what was held for it goes.
-  package func handled(_ id: UInt64) {
-    let descriptors: [Int32] = state.withLock { state in
-      if state.held.isEmpty, state.left.isEmpty { return [] }
-      var taken: [Int32] = []
-      swap(&taken, &state.left)
-      if let descriptor = state.held.removeValue(forKey: id) { taken.append(descriptor) }
-      return taken
-    }
-    for descriptor in descriptors { closeDescriptor(descriptor) }
+    notification.fail(EAGAIN)
   }
 
   private func startThread() -> Bool {
@@ -113,14 +91,17 @@ package final class HelperPool: Sendable {
   package func next() -> PendingNotification {
     while true {
       let ticket = signal.value
-      let parked: ParkedNotification? = state.withLock { state in
+      let (parked, left): (ParkedNotification?, [Int32]) = state.withLock { state in
         if state.queue.isEmpty {
           state.idle += 1
-          return nil
+          return (nil, [])
         }
         state.moved = monotonicClock()
-        return state.queue.removeFirst()
+        var left: [Int32] = []
+        swap(&left, &state.left)
+        return (state.queue.removeFirst(), left)
       }
+      for descriptor in left { closeDescriptor(descriptor) }
       if let parked { return PendingNotification.resume(parked) }
       signal.wait(while: ticket)
       state.withLock { $0.idle -= 1 }
@@ -151,12 +132,9 @@ package final class HelperPool: Sendable {
     let stuck: [ParkedNotification] = state.withLock { state in
       guard !state.queue.isEmpty, monotonicClock() - state.moved > Self.patience else { return [] }
       defer { state.queue.removeAll() }
-      for parked in state.queue {
-        if let descriptor = state.held.removeValue(forKey: parked.id) { state.left.append(descriptor) }
-      }
       return state.queue
     }
-    for parked in stuck { PendingNotification.resume(parked).fail(EAGAIN) }
+    for parked in stuck { refuse(parked) }
   }
 
   /// Interrupts helpers whose caller is gone or has a caught signal pending. Called by the supervisor's main loop.

@@ -24,7 +24,7 @@ extension Mediator {
       refuse(notification, .file, FileOperation.list.rawValue, EACCES, scratch, started)
       return
     }
-    let directory: FileDescriptor
+    let directory: Int32
     switch CallerDescriptor.take(notification, notification.int(0)) {
     case .failed(let errno):
       notification.fail(errno)
@@ -32,18 +32,20 @@ extension Mediator {
     case .unreachable:
       refuse(notification, .file, FileOperation.list.rawValue, EACCES, scratch, started)
       return
-    case .taken(let taken): directory = taken.intoDescriptor()
+    case .taken(let taken):
+      directory = taken.descriptor.number
+      notification.keep(taken.intoDescriptor())
     }
     var information = stat()
-    guard nameOfDescriptor(directory.number, into: &scratch.name) == 0 else {
+    guard nameOfDescriptor(directory, into: &scratch.name) == 0 else {
       notification.fail(EACCES)
       return
     }
     if !scratch.mayBlock, frame.isRemote(scratch.name) {
-      handOver(notification, holding: directory)
+      handOver(notification)
       return
     }
-    guard statDescriptor(directory.number, &information) == 0 else {
+    guard statDescriptor(directory, &information) == 0 else {
       notification.fail(EACCES)
       return
     }
@@ -56,7 +58,7 @@ extension Mediator {
     if decision.permits {
       guard notification.isAlive() else { return }
       var entries = [UInt8](repeating: 0, count: size)
-      result = read(directory.number, call, &entries, &scratch)
+      result = read(directory, call, &entries, &scratch)
       if result > 0 {
         // SAFETY: `result` bytes of ours, alive across the call.
         let failed = unsafe entries.withUnsafeBufferPointer {

@@ -261,8 +261,9 @@ extension Mediator {
     case .failed(let errno): notification.fail(errno)
     case .unreachable: notification.fail(EACCES)
     case .taken(let taken):
-      addWatch(notification, &scratch, started, by: taken.descriptor.number)
-      _ = consume taken  // not before: the number is its own
+      let watcher = taken.descriptor.number
+      notification.keep(taken.intoDescriptor())
+      addWatch(notification, &scratch, started, by: watcher)
     }
   }
 

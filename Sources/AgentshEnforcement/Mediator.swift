@@ -84,12 +84,8 @@ package final class Mediator: Sendable {
   }
 
   /// Moves the call to a helper, which handles it from the start: reads the arguments again and decides again.
+  /// What the call keeps goes with it, for closing may wait.
   package func handOver(_ notification: consuming PendingNotification) {
     helpers.submit(notification)
-  }
-
-  /// The helper closes what was taken already, too: closing may wait.
-  func handOver(_ notification: consuming PendingNotification, holding taken: consuming FileDescriptor) {
-    helpers.submit(notification, holding: taken.release())
   }
 }

@@ -92,8 +92,7 @@ struct NotificationProbe {
     let seized = rawCall(Int(SYS_ptrace), 0x4206, Int(thread), 0, 0)  // PTRACE_SEIZE
     if seized == 0 { rawCall(Int(SYS_ptrace), 0x4207, Int(thread), 0, 0) }  // PTRACE_INTERRUPT
     let file = Self.markedFile()
-    added = file < 0 ? file : -Int(notification.complete(descriptor: Int32(file), closeOnExec: false))
-    if file >= 0 { closeDescriptor(Int32(file)) }
+    added = file < 0 ? file : -Int(notification.complete(giving: Int32(file), closeOnExec: false))
     traced = seized < 0 ? seized : Self.letGo(thread)
   }
 

@@ -97,15 +97,18 @@ extension Mediator {
     case .object(let object):
       // Closing the last descriptor of a socket may wait, and ours may be the last; any of a file elsewhere may.
       if isTaken, !scratch.mayBlock, scratch.name.starts(with: "socket:") || frame.isRemote(scratch.name) {
-        handOver(notification, holding: object)
+        notification.keep(object)
+        handOver(notification)
         return
       }
+      let pin = object.number
+      notification.keep(object)
       var information = stat()
-      guard statDescriptor(object.number, &information) == 0 else {
+      guard statDescriptor(pin, &information) == 0 else {
         notification.fail(EACCES)
         return
       }
-      let isFree = isTaken && question == .look && !isPathOnly(object.number)
+      let isFree = isTaken && question == .look && !isPathOnly(pin)
       var decision = Decision(.allow, .file, default: .mechanism)
       if !isFree {
         let asked = decideObject(FileOperations(operation), information, &scratch)
@@ -119,7 +122,7 @@ extension Mediator {
       guard notification.isAlive() else { return }
       let result = act(
         PinnedObject(
-          descriptor: object.number, type: FileType(mode: information.st_mode), name: scratch.name,
+          descriptor: pin, type: FileType(mode: information.st_mode), name: scratch.name,
           isTaken: isTaken))
       if isFree {
         // Nothing was decided, so nothing is recorded.

@@ -109,10 +109,10 @@ extension Mediator {
       // Open for reading, and counted as a reader as a blocked one would be, until the helper has opened it properly.
       guard !scratch.mayBlock else {
         // A writer may have come while the receiver's descriptor stood for the reader: then that one is the open.
-        if let held = helpers.takeReady(notification.id) {
+        if let held = notification.giveUp(where: wouldNotWait) {
           closeDescriptor(Int32(opened))
-          _ = controlDescriptor(held, Int32(F_SETFL), request.statusFlags)
-          finish(notification, acted, decision, operation, Int(held), &scratch, started)
+          _ = controlDescriptor(held.number, Int32(F_SETFL), request.statusFlags)
+          finish(notification, acted, decision, operation, Int(held.release()), &scratch, started)
           return
         }
         let waited = helpers.waiting(for: notification) {
@@ -122,7 +122,8 @@ extension Mediator {
         finishWaited(notification, acted, decision, operation, waited, &scratch, started)
         return
       }
-      helpers.submit(notification, holding: Int32(opened))
+      notification.keep(FileDescriptor(owning: Int32(opened)))
+      handOver(notification)
     default:
       if opened >= 0, !request.isPath, !request.nonBlocking {
         _ = controlDescriptor(Int32(opened), Int32(F_SETFL), request.statusFlags)
@@ -438,8 +439,7 @@ extension Mediator {
       .file, notification, operation: operation.rawValue, decision: decision,
       errno: opened < 0 ? Int32(truncatingIfNeeded: -opened) : 0, started: started)
     if opened >= 0 {
-      outcome.errno = notification.complete(descriptor: Int32(opened), closeOnExec: request.closeOnExec)
-      closeDescriptor(Int32(opened))
+      outcome.errno = notification.complete(giving: Int32(opened), closeOnExec: request.closeOnExec)
     } else {
       notification.fail(outcome.errno)
     }

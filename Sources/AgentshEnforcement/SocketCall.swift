@@ -19,13 +19,13 @@ extension Mediator {
   package func socketCall(
     _ n: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
-    switch CallerSocket.take(n) {
+    switch CallerSocket.take(&n) {
     case .failed(let errno): n.fail(errno)
     case .unreachable: refuse(n, errno: EACCES, &scratch, started)
     case .taken(let socket):
       // Closing the last descriptor of such a socket may wait; ours may be the last one.
       if !scratch.mayBlock, socket.lingers {
-        handOver(n, holding: socket.intoDescriptor())
+        handOver(n)
         return
       }
       switch Int(n.call) {
@@ -103,9 +103,11 @@ extension Mediator {
   }
 }
 
-/// A duplicate of the caller's socket, and what it is.
+/// A duplicate of the caller's socket, and what it is. Kept by the call: it is closed before the answer.
 package struct CallerSocket: ~Copyable {
-  let caller: CallerDescriptor
+  let number: Int32
+  let pidfd: FileDescriptor
+  let pidfdIsThread: Bool
   let domain: Int32
   let type: Int32
   let proto: Int32
@@ -120,7 +122,7 @@ package struct CallerSocket: ~Copyable {
     case unreachable
   }
 
-  package static func take(_ n: borrowing PendingNotification) -> Taken {
+  package static func take(_ n: inout PendingNotification) -> Taken {
     let caller: CallerDescriptor
     switch CallerDescriptor.take(n, n.int(0)) {
     case .failed(let errno): return .failed(errno: errno)
@@ -128,6 +130,7 @@ package struct CallerSocket: ~Copyable {
     case .taken(let taken): caller = taken
     }
     let number = caller.descriptor.number
+    n.keep(caller.descriptor)
     guard case .success(let domain) = socketOption(number, SO_DOMAIN),
       case .success(let type) = socketOption(number, SO_TYPE),
       case .success(let proto) = socketOption(number, SO_PROTOCOL)
@@ -139,12 +142,11 @@ package struct CallerSocket: ~Copyable {
     guard flags >= 0 else { return .failed(errno: EBADF) }
     return .taken(
       CallerSocket(
-        caller: caller, domain: domain, type: type, proto: proto,
+        number: number, pidfd: caller.pidfd, pidfdIsThread: caller.pidfdIsThread, domain: domain, type: type,
+        proto: proto,
         nonBlocking: flags & Int(O_NONBLOCK) != 0))
   }
 
-  var number: Int32 { caller.descriptor.number }
-  consuming func intoDescriptor() -> FileDescriptor { caller.intoDescriptor() }
   var isUnix: Bool { domain == AF_UNIX }
   var isNetlink: Bool { domain == 16 }
   var isInternet: Bool { domain == AF_INET || domain == AF_INET6 }

@@ -72,7 +72,7 @@ package struct ControlMessages: ~Copyable {
     var numbers: [UInt8] = []
     for index in 0..<(data.count / 4) {
       let theirs = Int32(truncatingIfNeeded: number(data, at: index * 4, count: 4))
-      let taken = takeDescriptor(socket.caller.pidfd.number, theirs)
+      let taken = takeDescriptor(socket.pidfd.number, theirs)
       guard taken >= 0 else {
         return taken == -Int(EBADF) ? EBADF : taken == -Int(EMFILE) ? ETOOMANYREFS : EACCES
       }

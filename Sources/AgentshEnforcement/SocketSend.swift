@@ -241,8 +241,8 @@ extension Mediator {
     // The signal that the kernel would have sent to the calling thread; it still waits for us.
     let quiet = flags & Int32(bitPattern: UInt32(MSG_NOSIGNAL)) != 0
     if sent.result == -Int(EPIPE), !quiet, socket.type == SocketType.stream, n.isAlive() {
-      if socket.caller.pidfdIsThread {
-        sendSignal(socket.caller.pidfd.number, SIGPIPE)
+      if socket.pidfdIsThread {
+        sendSignal(socket.pidfd.number, SIGPIPE)
       } else {
         rawCall(Int(SYS_tkill), Int(n.thread), Int(SIGPIPE))
       }

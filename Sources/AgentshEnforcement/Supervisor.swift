@@ -144,10 +144,7 @@ package final class Supervisor: Sendable {
       var scratch = Scratch(policy: mediator.policy, mayBlock: true)
       setFileCreationMask(scratch.mask)
       while true {
-        let notification = helpers.next()
-        let id = notification.id
-        mediator.handle(notification, &scratch)
-        helpers.handled(id)
+        mediator.handle(helpers.next(), &scratch)
       }
     }
     try receivers.start()

@@ -1,5 +1,5 @@
 package import CLinux
-import LinuxSystem
+package import LinuxSystem
 
 /// A call that waits for its answer. Every path answers exactly once: an answer consumes the value, and a value that
 /// is dropped denies with EPERM.
@@ -15,6 +15,8 @@ package struct PendingNotification: ~Copyable, Sendable {
   /// The six registers; pointers are addresses in the caller's memory.
   package let arguments: InlineArray<6, UInt64>
   private let listener: Int32
+  /// Newest first; -1: none.
+  private var kept = InlineArray<4, Int32>(repeating: -1)
 
   /// What the kernel wrote into `request`, to be answered at `listener`.
   package init(_ request: borrowing seccomp_notif, listener: Int32) {
@@ -34,6 +36,26 @@ package struct PendingNotification: ~Copyable, Sendable {
     call = parked.call
     arguments = parked.arguments
     listener = parked.listener
+    kept = parked.kept
+  }
+
+  /// Gives the call what is open for its sake and is, or is in the way of, what the caller has open. It is closed before
+  /// the call is answered, whatever the answer: what the caller closes next has to be closed then, with its port, its
+  /// lock, its peer's end of file. Four at most; the oldest of more is closed at once.
+  package mutating func keep(_ descriptor: consuming FileDescriptor) {
+    if kept[3] >= 0 { closeDescriptor(kept[3]) }
+    for index in (1...3).reversed() { kept[index] = kept[index - 1] }
+    kept[0] = descriptor.release()
+  }
+
+  /// Gives up the newest of what is kept that `isWanted`.
+  package mutating func giveUp(where isWanted: (Int32) -> Bool) -> FileDescriptor? {
+    for index in 0...3 where kept[index] >= 0 && isWanted(kept[index]) {
+      let found = kept[index]
+      kept[index] = -1
+      return FileDescriptor(owning: found)
+    }
+    return nil
   }
 
   /// Whether the caller still waits. To be asked after reading its memory and before any effect.
@@ -82,12 +104,12 @@ package struct PendingNotification: ~Copyable, Sendable {
     return done
   }
 
-  /// Puts a copy of `descriptor` into the caller's table and returns its number there as the call's result. Where
-  /// that fails (EMFILE) the call fails with that errno: never CONTINUE. Returns the errno, 0 when done.
+  /// Puts `descriptor`, which is ours no more, into the caller's table and returns its number there as the call's result.
+  /// Where that fails (EMFILE) the call fails with that errno: never CONTINUE. Returns the errno, 0 when done.
   ///
   /// ADDFD and then SEND rather than ADDFD with the SEND flag: only the plain SEND wakes synchronously.
   @discardableResult
-  package consuming func complete(descriptor: Int32, closeOnExec: Bool) -> Int32 {
+  package consuming func complete(giving descriptor: Int32, closeOnExec: Bool) -> Int32 {
     var add = seccomp_notif_addfd()
     add.id = id
     add.srcfd = UInt32(bitPattern: descriptor)
@@ -96,6 +118,7 @@ package struct PendingNotification: ~Copyable, Sendable {
     // SAFETY: `add` lives across the call.
     let number = unsafe clinux_notif_addfd(listener, &add)
     cpu.release()
+    closeDescriptor(descriptor)
     let failed = number < 0 ? Int32(truncatingIfNeeded: -number) : 0
     if failed == 0 {
       _ = send(value: Int64(number), error: 0, flags: 0)
@@ -109,7 +132,7 @@ package struct PendingNotification: ~Copyable, Sendable {
   /// For a helper thread's queue: a value that can be copied, but has to become a notification again to be answered.
   package consuming func park() -> ParkedNotification {
     let parked = ParkedNotification(
-      id: id, thread: thread, call: call, arguments: arguments, listener: listener)
+      id: id, thread: thread, call: call, arguments: arguments, listener: listener, kept: kept)
     discard self
     return parked
   }
@@ -120,6 +143,7 @@ package struct PendingNotification: ~Copyable, Sendable {
   }
 
   private borrowing func send(value: Int64, error: Int32, flags: UInt32) -> Bool {
+    for index in 0...3 where kept[index] >= 0 { closeDescriptor(kept[index]) }
     var response = seccomp_notif_resp()
     response.id = id
     response.val = value
@@ -139,4 +163,5 @@ package struct ParkedNotification: Sendable {
   fileprivate let call: Int32
   fileprivate let arguments: InlineArray<6, UInt64>
   fileprivate let listener: Int32
+  fileprivate let kept: InlineArray<4, Int32>
 }

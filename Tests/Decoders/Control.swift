@@ -46,19 +46,23 @@ extension Decoder {
     let data = Array(bytes.dropFirst())
     let socket = isUnix ? Sockets.shared.unix : Sockets.shared.datagram
     let lowest = lowestFree()
-    let notification = ownNotification(Int(SYS_sendmsg), [UInt64(UInt32(bitPattern: socket))])
-    guard case .taken(let taken) = CallerSocket.take(notification) else { throw Broken("no socket") }
-    let result: Result<Void, Broken> = {
-      var control = ControlMessages()
-      let errno = control.translate(data, notification, taken)
-      do throws(Broken) { return .success(try compare(control.bytes, errno, data, isUnix)) } catch {
-        return .failure(error)
-      }
-    }()
-    _ = consume taken
+    let result = translate(data, for: socket, isUnix)
     try result.get()
     let after = lowestFree()
     try hold(after == lowest, "descriptor \(lowest) stayed open")
+  }
+}
+
+/// What comes of `data` in a message to `socket`; all that was open for it is closed when this returns.
+private func translate(_ data: [UInt8], for socket: Int32, _ isUnix: Bool) -> Result<Void, Broken> {
+  var notification = ownNotification(Int(SYS_sendmsg), [UInt64(UInt32(bitPattern: socket))])
+  guard case .taken(let taken) = CallerSocket.take(&notification) else {
+    return .failure(Broken("no socket"))
+  }
+  var control = ControlMessages()
+  let errno = control.translate(data, notification, taken)
+  do throws(Broken) { return .success(try compare(control.bytes, errno, data, isUnix)) } catch {
+    return .failure(error)
   }
 }
 

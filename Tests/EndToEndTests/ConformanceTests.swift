@@ -35,6 +35,20 @@ import Testing
     }
   }
 
+  @Test(arguments: Caller.allCases) func `what a program closes is closed, also on a busy machine`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    let closed = try place.install("closed")
+    for outcome in try [place.run([closed, "1"]), place.wrap([closed, "1"], policy: place.allowAll)] {
+      try #require(outcome.succeeded, "\(outcome)")
+      let lines = outcome.output.split(separator: "\n").map { $0.split(separator: " ") }
+      #expect(
+        lines.map(\.first) == ["listener", "peer", "sender", "lock", "changed", "reader"], "\(outcome)")
+      for line in lines { #expect(Int(line[1])! > 100 && line[2] == "0", "\(outcome)") }
+    }
+  }
+
   @Test(arguments: Caller.allCases) func `exit codes and deaths by signal come through`(caller: Caller) throws
   {
     let place = try Place(as: caller)

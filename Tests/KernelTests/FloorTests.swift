@@ -31,8 +31,7 @@ struct FloorTests {
         return
       }
       let opened = open("/etc/hostname", O_RDONLY | O_CLOEXEC)
-      notification.complete(descriptor: opened, closeOnExec: false)
-      close(opened)
+      notification.complete(giving: opened, closeOnExec: false)
     }
     #expect(tree.wait() == 0)
     #expect(tree.outputText == (try String(contentsOfFile: "/etc/hostname", encoding: .utf8)))
