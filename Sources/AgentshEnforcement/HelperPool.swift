@@ -141,7 +141,7 @@ package final class HelperPool: Sendable {
   package func wakeAbandoned() {
     let waits = state.withLock { Array($0.waits) }
     for (key, wait) in waits
-    where clinux_notif_id_valid(listener, wait.id) != 0 || hasSignalToHandle(wait.caller) {
+    where !callWaits(wait.id, at: listener) || hasSignalToHandle(wait.caller) {
       // Still the same wait? The helper may have gone on to another call; a stray signal does no harm there.
       let current = state.withLock { $0.waits[key] != nil }
       if current { rawCall(Int(SYS_tkill), Int(wait.helper), Int(Self.wakeSignal)) }

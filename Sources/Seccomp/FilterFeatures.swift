@@ -27,4 +27,6 @@ package struct FilterFeatures: OptionSet, Sendable, Hashable {
   /// Threads of a process share directory and descriptors: for kernels without PIDFD_THREAD (before 6.9), where a
   /// thread's descriptors are reached through its process.
   package static let uniformThreads = FilterFeatures(rawValue: 1 << 17)
+  /// Calls are traced instead of notified, and no child can be made that the tracer does not get.
+  package static let traced = FilterFeatures(rawValue: 1 << 18)
 }

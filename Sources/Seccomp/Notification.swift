@@ -30,6 +30,15 @@ package struct PendingNotification: ~Copyable, Sendable {
     self.listener = listener
   }
 
+  /// A call that a tracer has stopped: it is answered by `CallPort.current`.
+  package init(tracedAs id: UInt64, thread: Int32, call: Int32, arguments: InlineArray<6, UInt64>) {
+    self.id = id
+    self.thread = thread
+    self.call = call
+    self.arguments = arguments
+    listener = CallPort.number
+  }
+
   private init(_ parked: ParkedNotification) {
     id = parked.id
     thread = parked.thread
@@ -59,7 +68,7 @@ package struct PendingNotification: ~Copyable, Sendable {
   }
 
   /// Whether the caller still waits. To be asked after reading its memory and before any effect.
-  package borrowing func isAlive() -> Bool { clinux_notif_id_valid(listener, id) == 0 }
+  package borrowing func isAlive() -> Bool { callWaits(id, at: listener) }
 
   /// The call returns `value`. False when the caller is gone.
   @discardableResult
@@ -110,6 +119,12 @@ package struct PendingNotification: ~Copyable, Sendable {
   /// ADDFD and then SEND rather than ADDFD with the SEND flag: only the plain SEND wakes synchronously.
   @discardableResult
   package consuming func complete(giving descriptor: Int32, closeOnExec: Bool) -> Int32 {
+    if listener == CallPort.number {
+      closeKept()
+      let failed = CallPort.current.give(id, descriptor, closeOnExec)
+      discard self
+      return failed
+    }
     var add = seccomp_notif_addfd()
     add.id = id
     add.srcfd = UInt32(bitPattern: descriptor)
@@ -143,7 +158,10 @@ package struct PendingNotification: ~Copyable, Sendable {
   }
 
   private borrowing func send(value: Int64, error: Int32, flags: UInt32) -> Bool {
-    for index in 0...3 where kept[index] >= 0 { closeDescriptor(kept[index]) }
+    closeKept()
+    if listener == CallPort.number {
+      return CallPort.current.answer(id, flags == 0 ? error == 0 ? value : Int64(error) : nil)
+    }
     var response = seccomp_notif_resp()
     response.id = id
     response.val = value
@@ -151,6 +169,10 @@ package struct PendingNotification: ~Copyable, Sendable {
     response.flags = flags
     // SAFETY: `response` lives across the call.
     return unsafe clinux_notif_send(listener, &response) == 0
+  }
+
+  private borrowing func closeKept() {
+    for index in 0...3 where kept[index] >= 0 { closeDescriptor(kept[index]) }
   }
 
   deinit { _ = send(value: 0, error: -EPERM, flags: 0) }

@@ -5,6 +5,8 @@ package enum FilterAction: Hashable, Sendable {
   case allow
   /// The caller waits for the supervisor's answer. `seccomp_unotify(2)`
   case notify
+  /// The caller stops for its tracer; without one the call is ENOSYS. `ptrace(2)`, PTRACE_EVENT_SECCOMP
+  case trace
   /// The call returns `-errno` without effect; 0 is success without effect.
   case refuse(UInt16)
   /// The whole process ends with SIGSYS.
@@ -15,6 +17,7 @@ package enum FilterAction: Hashable, Sendable {
     switch self {
     case .allow: 0x7fff_0000
     case .notify: 0x7fc0_0000
+    case .trace: 0x7ff0_0000
     case .refuse(let errno): 0x0005_0000 | UInt32(errno)
     case .kill: 0x8000_0000
     }
@@ -72,7 +75,8 @@ package struct SyscallRule: Sendable {
   package struct Case: Hashable, Sendable {
     package let tests: [ArgumentTest]
     package let action: FilterAction
-    init(_ action: FilterAction, when tests: ArgumentTest...) {
+    init(_ action: FilterAction, when tests: ArgumentTest...) { self.init(action, tests: tests) }
+    init(_ action: FilterAction, tests: [ArgumentTest]) {
       self.tests = tests
       self.action = action
     }
@@ -90,6 +94,13 @@ package struct SyscallRule: Sendable {
     self.cases = cases
     self.otherwise = otherwise
     self.why = why
+  }
+
+  /// The same for a filter without a listener: what would be notified is traced.
+  func traced() -> SyscallRule {
+    func traced(_ action: FilterAction) -> FilterAction { action == .notify ? .trace : action }
+    return SyscallRule(
+      call, cases.map { Case(traced($0.action), tests: $0.tests) }, traced(otherwise), why: why)
   }
 
   package var number: UInt32 { UInt32(call.rawValue) }

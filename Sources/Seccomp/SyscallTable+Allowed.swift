@@ -57,8 +57,8 @@ extension SyscallTable {
       .setsockopt,
       .getsockopt),
     Group(
-      "narrowing itself further; a second listener is EBUSY",
-      .seccomp, .landlock_create_ruleset, .landlock_add_rule, .landlock_restrict_self, .lsm_get_self_attr,
+      "narrowing itself further",
+      .landlock_create_ruleset, .landlock_add_rule, .landlock_restrict_self, .lsm_get_self_attr,
       .lsm_list_modules),
     Group("trampolines that the kernel itself places", .uretprobe, .uprobe),
   ]

@@ -10,11 +10,14 @@ extension SyscallTable {
 
   /// Calls of which one argument decides.
   static func byArgument(_ features: FilterFeatures) -> [SyscallRule] {
-    [clone(features), unshare(features), prctl, personality, ioctl(features), fcntl(features)]
+    [clone(features), unshare(features), seccomp(features), prctl, personality, ioctl(features), fcntl(features)]
   }
 
   private static func clone(_ features: FilterFeatures) -> SyscallRule {
     var cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: namespaces))]
+    if features.contains(.traced) {
+      cases.append(.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: 0x0080_0000)))  // CLONE_UNTRACED
+    }
     if features.contains(.uniformThreads) {
       cases.append(
         .init(
@@ -30,6 +33,14 @@ extension SyscallTable {
     return SyscallRule(
       .unshare, [.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: namespaces | newTime | state))], .allow,
       why: "as clone")
+  }
+
+  private static func seccomp(_ features: FilterFeatures) -> SyscallRule {
+    // SECCOMP_FILTER_FLAG_NEW_LISTENER: what it is asked about would not be traced.
+    let listener = SyscallRule.Case(.refuse(UInt16(EBUSY)), when: .hasBit(1, of: 1 << 3))
+    return SyscallRule(
+      .seccomp, features.contains(.traced) ? [listener] : [], .allow,
+      why: "narrowing itself further; a second listener is EBUSY")
   }
 
   private static let prctl = SyscallRule(

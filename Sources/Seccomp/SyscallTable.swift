@@ -11,7 +11,7 @@ package enum SyscallTable {
     rules += files(features) + looks(features) + commands(features) + sockets(features) + processes(features)
     rules += identities(features) + signals(features) + byArgument(features)
     rules.sort { $0.number < $1.number }
-    return rules
+    return features.contains(.traced) ? rules.map { $0.traced() } : rules
   }
 
   /// Rules that are the same for several calls.
