@@ -10,11 +10,15 @@ package import AgentshWire
 ///   - rules: the session's policy.
 ///   - ownerUID: of the session. uid 0 keeps the capabilities that package managers need inside a container, and
 ///     changes of identity are notified.
+///   - traced: ptrace mode.
 ///   - allowDegraded: go on where the kernel lacks a mechanism.
 ///
 /// `landlock(7)`, `capabilities(7)`.
-package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded: Bool) -> LaunchPlan {
+package func launchPlan(
+  for rules: PolicyRules, ownerUID: UInt32, traced: Bool = false, allowDegraded: Bool
+) -> LaunchPlan {
   var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
+  if traced { mediate.insert(.traced) }
   if ownerUID == 0 { mediate.insert(.identities) }
   if !rules.signalRules.isEmpty { mediate.insert(.signals) }
   let looks: [(FileOperation, LaunchPlan.Mediation)] = [

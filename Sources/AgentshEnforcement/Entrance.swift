@@ -1,13 +1,16 @@
 package import AgentshWire
 import CLinux
 import LinuxSystem
+import Seccomp
 
 /// What a supervisor needs before it can begin: the launcher's listener and the channel to the daemon. A daemon gives
 /// both; a client that became the supervisor takes the one from its launcher and hands it in for the other
 /// (WRAP-PROTOCOL section 3). Until then the launcher has been starting at the same time.
 package struct Entrance: Sendable {
   package let frame: Frame
+  /// `CallPort.number` in ptrace mode.
   package let listener: Int32
+  package let tracing: Tracing?
   package let channel: Channel
 
   /// Throws before anything of the agent has run.
@@ -22,21 +25,40 @@ package struct Entrance: Sendable {
     }
     switch arguments.source {
     case .given(let channel, let listener):
-      self.listener = listener
+      tracing = try listener == nil ? Self.trace(arguments) : nil
+      self.listener = listener ?? CallPort.number
       self.channel = Channel(owning: channel)
     case .launcher(let socket, let handIn):
       let plan = try Self.read(handIn)
+      if arguments.traces {
+        tracing = try Self.trace(arguments)
+        listener = CallPort.number
+        channel = try Self.handIn(plan, arguments.pidfd)
+        return
+      }
+      tracing = nil
       guard let taken = HandOver.take(from: socket, sender: arguments.pidfd) else {
         throw .launcher(Self.end(of: arguments))
       }
-      let peer = UnixSocket.Peer(pid: plan.daemonPid, uid: plan.daemonUID)
-      do throws(HandOver.Failure) {
-        let connection = try HandOver.give(
-          plan.message.bytes, descriptor: taken.number, to: plan.path, peer: peer,
-          accepted: HandoffMessage.accepted)
-        channel = Channel(owning: connection.release())
-      } catch { throw .handOver(error.reason) }
+      channel = try Self.handIn(plan, taken.number)
       listener = taken.release()
+    }
+  }
+
+  /// Gives the daemon the listener, or in ptrace mode the target's pidfd.
+  private static func handIn(_ plan: HandIn, _ descriptor: Int32) throws(Supervisor.Failure) -> Channel {
+    let peer = UnixSocket.Peer(pid: plan.daemonPid, uid: plan.daemonUID)
+    do throws(HandOver.Failure) {
+      let connection = try HandOver.give(
+        plan.message.bytes, descriptor: descriptor, to: plan.path, peer: peer,
+        accepted: HandoffMessage.accepted)
+      return Channel(owning: connection.release())
+    } catch { throw .handOver(error.reason) }
+  }
+
+  private static func trace(_ arguments: SupervisorArguments) throws(Supervisor.Failure) -> Tracing {
+    do throws(SystemCallError) { return try Tracing(target: arguments.target) } catch {
+      throw .mechanism(error)
     }
   }
 

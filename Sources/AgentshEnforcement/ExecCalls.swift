@@ -94,6 +94,10 @@ extension Mediator {
       n.fail(EACCES)
       return
     }
+    if let tracer {
+      verify(n, exec, entry, tracer, &outcome)
+      return
+    }
     gate.enter()
     defer { gate.leave() }
     var tracee: Tracee
@@ -146,6 +150,38 @@ extension Mediator {
     }
   }
 
+  /// In ptrace mode the thread is traced already.
+  private func verify(
+    _ n: consuming PendingNotification, _ exec: borrowing PreparedExec, _ entry: ProcessTable.Entry,
+    _ tracer: Tracer, _ outcome: inout Recorder.Outcome
+  ) {
+    let (id, thread) = (n.id, n.thread)
+    tracer.watch(id)
+    processes.markStarted(entry.process)
+    guard n.passThrough() else {
+      forget(thread, exec)
+      return
+    }
+    switch tracer.end(of: id) {
+    case .gone: forget(thread, exec)
+    case .failed(let result):
+      outcome.errno = failure(Int(result))
+      tracer.release(thread)
+      if outcome.errno > 0 { record(outcome, exec) }
+    case .made(let process):
+      if isExpected(process, exec) {
+        record(outcome, exec)
+        become(thread, exec)
+      } else {
+        refuseImage(of: process, exec, &outcome)
+        tracer.release(process)
+        endTree()
+        return
+      }
+      tracer.release(process)
+    }
+  }
+
   /// The errno of a failed call; -1 for one that the kernel makes again (ERESTARTSYS … ERESTART_RESTARTBLOCK), and 0
   /// when nothing failed.
   private func failure(_ result: Int?) -> Int32 {
@@ -159,17 +195,29 @@ extension Mediator {
     _ tracee: consuming Tracee, _ process: Int32, _ exec: borrowing PreparedExec,
     _ outcome: inout Recorder.Outcome
   ) {
-    var image = ExecImage(process, limit: exec.expected.bytes.count)
-    var expected = image.matches(exec)
-    if !expected {
-      image.readName(of: process)
-      expected = mayBeForeign(image, exec)
-    }
-    if expected {
+    if isExpected(process, exec) {
       if !tracee.release() { leave(tracee, process, process) }
       record(outcome, exec)
       return
     }
+    refuseImage(of: process, exec, &outcome)
+    leave(tracee, process, process)
+    endTree()
+  }
+
+  private func isExpected(_ process: Int32, _ exec: borrowing PreparedExec) -> Bool {
+    var image = ExecImage(process, limit: exec.expected.bytes.count)
+    if image.matches(exec) { return true }
+    image.readName(of: process)
+    return mayBeForeign(image, exec)
+  }
+
+  /// Kills the process and says what it did.
+  private func refuseImage(
+    of process: Int32, _ exec: borrowing PreparedExec, _ outcome: inout Recorder.Outcome
+  ) {
+    var image = ExecImage(process, limit: exec.expected.bytes.count)
+    image.readName(of: process)
     sendSignal(toPid: process, SIGKILL)
     outcome.decision = Decision(.deny, .command, default: .unresolved)
     outcome.errno = EACCES
@@ -177,8 +225,6 @@ extension Mediator {
     recorder.record(outcome, rawPath: exec.canonical, path: image.name, argv: image.argumentList)
     recorder.lifecycle(
       "process \(process) was allowed to run \(exec.canonical) and changed the call: the session ends")
-    leave(tracee, process, process)
-    endTree()
   }
 
   /// binfmt_misc: the kernel has started an interpreter that no line in the file names. It must be allowed for itself.

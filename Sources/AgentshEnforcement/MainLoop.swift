@@ -211,7 +211,12 @@ struct MainLoop: ~Copyable {
   /// Takes dead children (orphans of the tree come to us) and sees the agent stop and end.
   private mutating func reap() {
     var found: [(pid: Int32, status: Int32)] = []
-    let ran = supervisor.mediator.gate.whileIdle {
+    // The tracing thread takes every child's news.
+    let ran =
+      supervisor.tracing.map {
+        found = $0.tracer.takeChanges().map { ($0.process, $0.status) }
+        return true
+      } ?? supervisor.mediator.gate.whileIdle {
       while true {
         var status: Int32 = 0
         // SAFETY: `status` lives across the call. __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
@@ -264,6 +269,7 @@ struct MainLoop: ~Copyable {
 extension MainLoop {
   /// Every task of the tree has the filter, and a dead one lets it go: POLLHUP on the listener. `seccomp_unotify(2)`.
   private func filterIsUnused() -> Bool {
+    if let tracing = supervisor.tracing { return tracing.tracer.isOver }
     var entry = pollfd(fd: supervisor.listener, events: 0, revents: 0)
     // SAFETY: one entry, alive across the call.
     return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0

@@ -1,4 +1,5 @@
 package import AgentshPolicy
+package import Ptrace
 import LinuxSystem
 package import Seccomp
 import CLinux
@@ -19,13 +20,16 @@ package final class Mediator: Sendable {
   let receivedCallsHold = Atomic<Bool>(true)
   /// Closed while a thread traces (exec verification).
   package let gate = TraceGate()
+  /// Present in ptrace mode.
+  let tracer: Tracer?
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
   package let identitiesVary = Atomic<Bool>(false)
   /// Set once the tree has made a FIFO: from then on what a name is is looked at before it is opened.
   package let fifosMade = Atomic<Bool>(false)
 
   package init(
-    policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool
+    policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool,
+    tracer: Tracer? = nil
   ) {
     self.policy = policy
     uniformCommand = policy.uniformCommandDecision
@@ -33,6 +37,7 @@ package final class Mediator: Sendable {
     self.recorder = recorder
     self.processes = processes
     self.helpers = helpers
+    self.tracer = tracer
   }
 
   /// Answers one call. Total: what no handler knows is denied by the notification's end.

@@ -35,6 +35,8 @@ package final class Supervisor: Sendable {
 
   let arguments: SupervisorArguments
   let listener: Int32
+  /// Present in ptrace mode; there are no receivers then.
+  let tracing: Tracing?
   let welcome: Welcome
   let mediator: Mediator
   let recorder: Recorder
@@ -47,10 +49,8 @@ package final class Supervisor: Sendable {
   package init(_ arguments: SupervisorArguments, _ entrance: Entrance) throws(Failure) {
     self.arguments = arguments
     listener = entrance.listener
-    guard Listener.isListener(listener) else { throw .notListener }
-    let fits: Bool
-    do throws(SystemCallError) { fits = try Listener.kernelAgreesOnSizes() } catch { throw .mechanism(error) }
-    guard fits else { throw .kernelStructures }
+    tracing = entrance.tracing
+    if tracing == nil { try Self.checkListener(listener) }
     let channel = entrance.channel
     welcome = try Self.readWelcome(channel)
     do throws(SystemCallError) {
@@ -69,7 +69,8 @@ package final class Supervisor: Sendable {
     recorder = Recorder(processes: processes, logAllowed: welcome.policy.audit.logAllowed)
     helpers = HelperPool(listener: listener)
     mediator = Mediator(
-      policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers)
+      policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers,
+      tracer: entrance.tracing?.tracer)
     receivers = Receivers(listener: listener, mediator: mediator)
     let target = arguments.target
     let recorder = self.recorder
@@ -80,6 +81,13 @@ package final class Supervisor: Sendable {
       sendSignal(toPid: target, SIGKILL)
       Tree(roots: [currentProcess(), target], own: currentProcess()).signal(SIGKILL)
     }
+  }
+
+  private static func checkListener(_ listener: Int32) throws(Failure) {
+    guard Listener.isListener(listener) else { throw .notListener }
+    let fits: Bool
+    do throws(SystemCallError) { fits = try Listener.kernelAgreesOnSizes() } catch { throw .mechanism(error) }
+    guard fits else { throw .kernelStructures }
   }
 
   private static func readWelcome(_ channel: Channel) throws(Failure) -> Welcome {
@@ -147,7 +155,7 @@ package final class Supervisor: Sendable {
         mediator.handle(helpers.next(), &scratch)
       }
     }
-    try receivers.start()
+    if let tracing { tracing.start(mediator) } else { try receivers.start() }
     try NamedThread.start("sender") { sender.run() }
   }
 

@@ -35,6 +35,8 @@ package struct LaunchPlan: Sendable, Equatable {
     package static let truncate = Mediation(rawValue: 512)
     /// kill and kin, where the policy has rules about signals.
     package static let signals = Mediation(rawValue: 1 << 16)
+    /// The supervisor traces the tree; there is no listener.
+    package static let traced = Mediation(rawValue: 1 << 18)
   }
 
   package struct LandlockGrant: Sendable, Equatable {

@@ -1,14 +1,15 @@
 /// The command line of `agentsh-supervisor`, as the client or the daemon starts it. Descriptors are inherited.
 ///
-///     agentsh-supervisor --target PID --pidfd N --channel N --listener N [--spool N]
-///     agentsh-supervisor --target PID --pidfd N --launch-socket N --hand-in N [--tty N] [--log N] [--quiet]
+///     agentsh-supervisor --target PID --pidfd N --channel N (--listener N | --trace) [--spool N]
+///     agentsh-supervisor --target PID --pidfd N --launch-socket N --hand-in N [--tty N] [--log N] [--quiet] [--trace]
 ///
 /// The first form is a daemon's: the target is somebody else's child. In the second the client has become the
 /// supervisor, and the target is this process's own child: the supervisor takes the listener from it, hands it in
 /// (`HandIn`), tells it to go on, waits for it, passes its stops on and ends with its exit code.
 package struct SupervisorArguments: Equatable, Sendable {
   package enum Source: Equatable, Sendable {
-    case given(channel: Int32, listener: Int32)
+    /// Without a listener: ptrace mode.
+    case given(channel: Int32, listener: Int32?)
     /// The socket to the launcher, and a memory file with a `HandIn`.
     case launcher(socket: Int32, handIn: Int32)
   }
@@ -21,6 +22,8 @@ package struct SupervisorArguments: Equatable, Sendable {
   /// The file for events while there is no daemon, where a daemon made it: another user's, so its path is no use.
   package var spool: Int32?
   package var quiet = false
+  /// Ptrace mode: the target is traced, and sends no listener.
+  package var traces = false
 
   package init(_ source: Source, target: Int32, pidfd: Int32) {
     self.source = source
@@ -37,7 +40,7 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var descriptors: [Int32] {
     let first: [Int32] =
       switch source {
-      case .given(let channel, let listener): [channel, listener]
+      case .given(let channel, let listener): [channel] + [listener].compactMap { $0 }
       case .launcher(let socket, let handIn): [socket, handIn]
       }
     return first + [pidfd] + [tty, log, spool].compactMap { $0 }
@@ -47,7 +50,8 @@ package struct SupervisorArguments: Equatable, Sendable {
     var words = ["agentsh-supervisor", "--target", String(target), "--pidfd", String(pidfd)]
     switch source {
     case .given(let channel, let listener):
-      words += ["--channel", String(channel), "--listener", String(listener)]
+      words += ["--channel", String(channel)]
+      if let listener { words += ["--listener", String(listener)] }
     case .launcher(let socket, let handIn):
       words += ["--launch-socket", String(socket), "--hand-in", String(handIn)]
     }
@@ -55,6 +59,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     if let log { words += ["--log", String(log)] }
     if let spool { words += ["--spool", String(spool)] }
     if quiet { words.append("--quiet") }
+    if traces { words.append("--trace") }
     return words
   }
 
@@ -66,11 +71,11 @@ package struct SupervisorArguments: Equatable, Sendable {
   /// Arguments without the program's name; nil when they are not as above.
   package init?(parsing words: [String]) {
     var numbers: [String: Int32] = [:]
-    var quiet = false
+    var (quiet, traces) = (false, false)
     var index = 0
     while index < words.count {
-      if words[index] == "--quiet" {
-        quiet = true
+      if ["--quiet", "--trace"].contains(words[index]) {
+        if words[index] == "--quiet" { quiet = true } else { traces = true }
         index += 1
         continue
       }
@@ -84,7 +89,8 @@ package struct SupervisorArguments: Equatable, Sendable {
     }
     let source: Source
     switch (numbers["--channel"], numbers["--listener"], numbers["--launch-socket"], numbers["--hand-in"]) {
-    case (let channel?, let listener?, nil, nil): source = .given(channel: channel, listener: listener)
+    case (let channel?, let listener, nil, nil) where (listener == nil) == traces:
+      source = .given(channel: channel, listener: listener)
     case (nil, nil, let socket?, let handIn?): source = .launcher(socket: socket, handIn: handIn)
     default: return nil
     }
@@ -94,5 +100,6 @@ package struct SupervisorArguments: Equatable, Sendable {
     log = numbers["--log"]
     spool = numbers["--spool"]
     self.quiet = quiet
+    self.traces = traces
   }
 }

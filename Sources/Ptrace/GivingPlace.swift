@@ -112,12 +112,12 @@ final class GivingPlace {
 
   /// The number from which on the socket is put: near the end of what programs use.
   private func place() -> UInt64 {
-    var limit = rlimit()
+    var limit = InlineArray<2, UInt64>(repeating: 0)  // struct rlimit
     // SAFETY: `limit` lives across the call; RLIMIT_NOFILE is 7.
     let result = unsafe withUnsafeMutablePointer(to: &limit) {
       rawCall(Int(SYS_prlimit64), Int(process), 7, 0, kernelAddress($0))
     }
-    let room = result == 0 ? UInt64(limit.rlim_cur) : 256
+    let room = result == 0 ? limit[0] : 256
     return min(room > 48 ? room - 24 : 0, 1000)
   }
 

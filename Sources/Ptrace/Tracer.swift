@@ -72,6 +72,8 @@ package final class Tracer: Sendable {
   private let state = Mutex(Unchecked(State()))
   private let tracingThread = Atomic<Int32>(0)
   private let over = Atomic(false)
+  /// Changes when answers have been taken.
+  private let looked = FutexWord()
   private let wakeSignal: Int32
   /// Calls that return a descriptor: before they are handled there is a way to give one.
   private let givingCalls: Set<Int32>
@@ -150,9 +152,10 @@ package final class Tracer: Sendable {
   /// A signal that comes just before the tracing thread waits is lost, so it is sent until the thread has looked.
   private func wake() {
     while true {
+      let seen = looked.value
+      if isOver || state.withLock({ $0.value.answers.isEmpty && $0.value.released.isEmpty }) { return }
       rawCall(Int(SYS_tkill), Int(tracingThread.load(ordering: .relaxed)), Int(wakeSignal))
-      FutexWord().wait(while: 0, milliseconds: 1)
-      if state.withLock({ $0.value.answers.isEmpty && $0.value.released.isEmpty }) || isOver { return }
+      looked.wait(while: seen, milliseconds: 1)
     }
   }
 
@@ -191,6 +194,8 @@ package final class Tracer: Sendable {
       }
       return (state.value.answers, state.value.released)
     }
+    if answers.isEmpty, released.isEmpty { return }
+    looked.wakeAll()
     for (id, answer) in answers { carryOut(id, answer) }
     for thread in released { resume(thread) }
   }

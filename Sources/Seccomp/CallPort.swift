@@ -1,4 +1,4 @@
-package import Synchronization
+import Synchronization
 import CLinux
 
 /// Where calls are answered that no listener has: those that a tracer stopped. One for the process, set before the first.

@@ -39,8 +39,15 @@ private func run(_ environment: Environment, _ diagnostics: Diagnostics) throws(
   let confinement = Confinement(plan: plan, diagnostics: diagnostics)
   let filter = try confinement.filter()
   try confinement.restrictFiles()
-  try handoff.install(filter)
-  try handoff.awaitAcknowledgement()
+  if plan.mediate.contains(.traced) {
+    // Traced from here on, before there is anything to be traced for.
+    try handoff.awaitAcknowledgement()
+    try LaunchError.step(.filter, filter.installSilent)
+    try confinement.callRoll()
+  } else {
+    try handoff.install(filter)
+    try handoff.awaitAcknowledgement()
+  }
   try LaunchError.step(.descriptors) { () throws(SystemCallError) in
     try descriptors.closeOthers(log: diagnostics.descriptor)
   }
