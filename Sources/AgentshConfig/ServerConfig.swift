@@ -2,6 +2,7 @@ import LinuxSystem
 
 /// What the operator says to the daemon; every key may be left out.
 ///
+///     enforcement: notify          # or ptrace; auto: ptrace where notification cannot be had
 ///     idle_timeout: 10m            # an on-demand daemon without sessions ends after this; 0: never
 ///     audit:
 ///       database: /path/events.sqlite
@@ -22,6 +23,7 @@ import LinuxSystem
 ///     limits: {sessions: 256, launches: 64, connections: 128, events_per_second: 20000, spool_mb: 4096}   # per user
 ///     variables: {REGISTRY: registry.example.org}
 package struct ServerConfig: Sendable, Equatable {
+  package var enforcement: Enforcement = .notify
   package var idleTimeout: Duration = .seconds(600)
   /// nil: where `Locations` says.
   package var database: String?
@@ -44,6 +46,9 @@ package struct ServerConfig: Sendable, Equatable {
 
   /// What happens when a session's spool is full.
   package enum Overflow: String, Sendable, CaseIterable { case block, kill }
+
+  /// How the calls of a tree come to its supervisor.
+  package enum Enforcement: String, Sendable, CaseIterable { case notify, ptrace, auto }
 
   package init() {}
 
@@ -82,11 +87,14 @@ package struct ServerConfig: Sendable, Equatable {
 
   private mutating func read(_ root: YAMLNode, _ problems: inout Problems) {
     let keys = [
-      "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles", "limits",
+      "enforcement", "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles", "limits",
     ]
     guard let fields = Fields(root, "the configuration", keys: keys, &problems) else { return }
     if let node = fields["idle_timeout"], let time = node.duration("idle_timeout", &problems) {
       idleTimeout = time
+    }
+    if let node = fields["enforcement"] {
+      enforcement = node.word("enforcement", Enforcement.allCases.map { ($0.rawValue, $0) }, &problems) ?? enforcement
     }
     if let node = fields["audit"] { readAudit(node, &problems) }
     if let node = fields["spool"] { readSpool(node, &problems) }

@@ -1,6 +1,7 @@
 import AgentshWire
 import CLinux
 import LinuxSystem
+import Ptrace
 import Seccomp
 import Synchronization
 

@@ -24,6 +24,8 @@ struct Services: Sendable {
   let records: LaunchRecords
   let feed: EventFeed
   let logger: Logger
+  /// Ptrace mode.
+  let isTraced: Bool
   let onDemand: Bool
   /// Of our own account.
   let home: String

@@ -42,7 +42,10 @@ package struct Refusal: Error, Equatable, Sendable {
 
 extension HandoffKind {
   /// The one message of a connection and its one descriptor. Whatever else came is closed. `recvmsg(2)`
-  func receive(_ socket: Int32) throws(Refusal) -> (frame: HandoffFrame, listener: ReceivedListener?) {
+  /// `traced`: instead of a listener a pidfd is due.
+  func receive(
+    _ socket: Int32, traced: Bool
+  ) throws(Refusal) -> (frame: HandoffFrame, listener: ReceivedListener?) {
     var bytes = [UInt8](repeating: 0, count: 64)
     var descriptors = [Int32](repeating: -1, count: 8)
     var count: Int32 = 0
@@ -65,6 +68,10 @@ extension HandoffKind {
     }
     guard held.count == 1, let listener = held.first else {
       throw Refusal("\(held.count) descriptors came, one is due")
+    }
+    if traced {
+      guard pidfdProcess(listener.number) != nil else { throw Refusal("the descriptor is not a pidfd") }
+      return (frame, listener)
     }
     // A listener has no notification number 0 (ENOENT); anything else does not know the call (ENOTTY).
     guard clinux_notif_id_valid(listener.number, 0) == -Int(ENOENT) else {
@@ -94,4 +101,13 @@ extension HandoffKind {
       return .ptrace(pid: number)
     }
   }
+}
+
+/// Whose pidfd it is, as /proc/self/fdinfo says; nil: it is none, or its process has ended. `pidfd_open(2)`
+func pidfdProcess(_ number: Int32) -> Int32? {
+  guard case .success(let bytes) = readAll("/proc/self/fdinfo/\(number)", limit: 4096) else { return nil }
+  for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: "Pid:\t".utf8) {
+    return Int32(String(decoding: line.dropFirst(5), as: UTF8.self)).flatMap { $0 > 0 ? $0 : nil }
+  }
+  return nil
 }

@@ -10,6 +10,8 @@ final class Launch: Sendable {
   let id: LaunchID
   let session: LiveSession
   let welcome: Welcome
+  /// Ptrace mode.
+  let isTraced: Bool
   /// Where its events go.
   let events: StreamIntake
 
@@ -30,7 +32,10 @@ final class Launch: Sendable {
   /// Held while a frame is written, so that frames do not mix.
   private let writing = Mutex(())
 
-  init(id: LaunchID, session: LiveSession, welcome: Welcome, intake: EventIntake) {
+  init(
+    id: LaunchID, session: LiveSession, welcome: Welcome, isTraced: Bool = false, intake: EventIntake
+  ) {
+    self.isTraced = isTraced
     self.id = id
     self.session = session
     self.welcome = welcome

@@ -15,7 +15,14 @@ extension LaunchDirector {
         throw Refusal("not a hand-off message")
       }
       let target = try target(message, handed.peer)
-      launch.hold(listener)
+      if launch.isTraced {
+        guard pidfdProcess(listener.number) == target.facts.pid else {
+          throw Refusal("the descriptor is not a pidfd of process \(target.facts.pid)")
+        }
+        listener.close()
+      } else {
+        launch.hold(listener)
+      }
       if case .supervise = message {
         try becomeChannel(handed, launch, target, answer)
       } else {
@@ -126,7 +133,7 @@ extension LaunchDirector {
   ) throws(Refusal) -> SpawnedSupervisor {
     do throws(SpawnFailure) {
       return try SpawnedSupervisor(
-        program: services.programs.supervisor, listener: listener, target: target.facts,
+        program: services.programs.supervisor, listener: launch.isTraced ? nil : listener, target: target.facts,
         targetPidfd: target.pidfd, spoolPath: launch.welcome.spoolPath)
     } catch { throw Refusal("the supervisor cannot be started: \(error)") }
   }

@@ -18,10 +18,10 @@ struct SpawnedSupervisor: Sendable {
   /// capabilities(7), number 19: reading memory where Yama wants more than the same uid.
   private static let ptraceCapability: UInt = 1 << 19
 
-  /// Blocks until the program was executed. `target`: whose identity the supervisor takes on, whole: uid, gid and
+  /// Blocks until the program was executed. `listener`: nil in ptrace mode. `target`: whose identity the supervisor takes on, whole: uid, gid and
   /// groups as the kernel says them of the process that it decides for, so that nothing is done with more than that has.
   init(
-    program: String, listener: ReceivedListener, target: ProcessFacts, targetPidfd: SharedDescriptor,
+    program: String, listener: ReceivedListener?, target: ProcessFacts, targetPidfd: SharedDescriptor,
     spoolPath: String
   ) throws(SpawnFailure) {
     guard let uid = target.users.first, let gid = target.groups.first else {
@@ -37,10 +37,11 @@ struct SpawnedSupervisor: Sendable {
       let nothing = SharedDescriptor(FileDescriptor(owning: Int32(null)))
       let spool = try user.map { _ throws(SystemCallError) in try Self.makeSpool(spoolPath) }
       var arguments = SupervisorArguments(
-        .given(channel: 3, listener: 4), target: target.pid, pidfd: 5)
+        .given(channel: 3, listener: listener.map { _ in 4 }), target: target.pid, pidfd: 5)
+      arguments.traces = listener == nil
       if spool != nil { arguments.spool = 6 }
       let fds =
-        [nothing.number, nothing.number, 2, other.number, listener.number, targetPidfd.number]
+        [nothing.number, nothing.number, 2, other.number, listener?.number ?? -1, targetPidfd.number]
         + (spool.map { [$0.number] } ?? [])
       var pidfd: Int32 = -1
       pid = try Self.spawn(program, arguments.argv, fds, user, &pidfd)

@@ -22,19 +22,22 @@ struct WrapInit: Sendable {
     let supervise = (wanted.supervise ?? false) && details.ownerUID == currentUser()
     let services = services
     let director = director
-    let plan = launchPlan(for: details.rules, ownerUID: details.ownerUID, allowDegraded: degraded)
+    let traced = services.isTraced
+    let plan = launchPlan(
+      for: details.rules, ownerUID: details.ownerUID, traced: traced, allowDegraded: degraded)
     guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
     let announcement = try await onThread("wrap-init") { () -> Result<Announcement, SessionError> in
       Result { () throws(SessionError) in
         try Self.checkCommand(wanted, session, caller)
-        return try director.announce(session, caller: caller, pidfd: pidfd, supervise: supervise)
+        return try director.announce(
+          session, caller: caller, pidfd: pidfd, supervise: supervise, traced: traced)
       }
     }
     services.record(
       services.lifecycle.wrapInit(
         details.id, pid: caller.pid, command: wanted.agentCommand, arguments: wanted.agentArgs,
         socket: announcement.socket, wrapper: services.programs.launcher), owner: details.ownerUID)
-    return response(announcement, planText, details.rules.environment)
+    return response(announcement, planText, details.rules.environment, traced)
   }
 
   private func check(
@@ -70,6 +73,7 @@ struct WrapInit: Sendable {
 
   /// The one mechanism that nothing works without; the launcher finds out about the others where they are needed.
   private func checkMechanism() throws(SessionError) {
+    if services.isTraced { return }
     guard case .success(let bytes) = readAll("/proc/sys/kernel/seccomp/actions_avail", limit: 4096) else {
       throw SessionError(
         .unavailable, .mechanism,
@@ -109,9 +113,11 @@ struct WrapInit: Sendable {
   }
 
   private func response(
-    _ announcement: Announcement, _ plan: String, _ environment: EnvironmentRules
+    _ announcement: Announcement, _ plan: String, _ environment: EnvironmentRules,
+    _ traced: Bool
   ) -> WrapInitResponse {
     var answer = WrapInitResponse()
+    if traced { answer.ptraceMode = true }
     answer.safeToBypassShellShim = true
     answer.wrapperBinary = services.programs.launcher
     answer.stubBinary = ""

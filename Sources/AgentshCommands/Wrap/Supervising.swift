@@ -9,6 +9,8 @@ struct Supervising {
   /// Absolute path of our own `agentsh-supervisor`.
   let program: String
   let quiet: Bool
+  /// Ptrace mode.
+  let traces: Bool
   /// XDG_RUNTIME_DIR: with it a person sees whose daemon a supervisor belongs to.
   let runtimeVariable: String?
 
@@ -19,6 +21,7 @@ struct Supervising {
       pidfd: launched.pidfd.number)
     arguments.log = launched.log.number
     arguments.quiet = quiet
+    arguments.traces = traces
     let terminal = Self.openTerminal()
     arguments.tty = terminal
     let result = exec(arguments)

@@ -80,10 +80,14 @@ struct Wrap {
         throw error
       }
       let supervising = Supervising(
-        program: stage.supervisor, quiet: options.quiet, runtimeVariable: stage.daemon.runtimeVariable)
+        program: stage.supervisor, quiet: options.quiet, traces: response.ptraceMode == true,
+        runtimeVariable: stage.daemon.runtimeVariable)
       throw supervising.become(launched, handIn: handIn)
     }
-    let listener = try launched.listener()
+    // In ptrace mode the launcher waits for its tracer before it has a filter, and its pidfd takes the listener's place.
+    let listener =
+      response.ptraceMode == true
+      ? try launched.pidfdCopy() : try launched.listener()
     for sentence in (response.degraded ?? []) + launched.log.degraded {
       Output.note("agentsh: not enforced: \(sentence)")
     }

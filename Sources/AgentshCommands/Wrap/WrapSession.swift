@@ -47,10 +47,6 @@ struct WrapSession {
   }
 
   private static func check(_ response: WrapInitResponse) throws(CommandFailure) {
-    if response.ptraceMode == true {
-      throw CommandFailure(
-        code: ExitStatus.notWrapped, "the daemon asks for ptrace mode, which is not built yet")
-    }
     if let path = response.signalSocket, !path.isEmpty {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "the daemon asks for a separate signal listener, which is not built")
