@@ -27,7 +27,7 @@ extension LaunchPlan: WireCodable {
 extension LaunchPlan.Mediation {
   /// Every group that this version knows.
   package static let known: Self = [
-    .files, .commands, .sockets, .processes, .identities, .signals, .stat, .access, .readlink, .list,
+    .files, .commands, .sockets, .processes, .identities, .signals, .traced, .stat, .access, .readlink, .list,
     .truncate,
   ]
 }

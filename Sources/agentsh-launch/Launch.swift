@@ -1,6 +1,7 @@
 import AgentshWire
 import CLinux
 import LinuxSystem
+import Seccomp
 
 /// The whole launch, WRAP-PROTOCOL section 2. Returns only when the command does not run, with the step that failed.
 func launch() -> LaunchFailure {
