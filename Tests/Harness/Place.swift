@@ -18,6 +18,9 @@ package final class Place {
   private let uid: UInt32?
   private var namespace: Running?
 
+  /// AGENTSH_ENFORCEMENT: the mode that the daemons of all places are configured for; nil: none is named.
+  private static let enforcement = ProcessInfo.processInfo.environment["AGENTSH_ENFORCEMENT"]
+
   package init(as caller: Caller) throws {
     self.caller = caller
     switch (caller, getuid()) {
@@ -32,6 +35,10 @@ package final class Place {
     for path in [home, workspace, outside, runtime] { try makeDirectory(path) }
     chmod(runtime, 0o700)
     chmod(home, 0o700)
+    if let mode = Self.enforcement {
+      for path in ["/.config", "/.config/agentsh"] { try makeDirectory(home + path) }
+      try write("enforcement: \(mode)\n", to: home + "/.config/agentsh/config.yaml", mode: 0o600)
+    }
     namespace = getuid() == 0 && caller == .root ? try Self.ownHome(home, directory, scratch) : nil
   }
 
