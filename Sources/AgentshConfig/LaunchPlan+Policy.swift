@@ -7,16 +7,16 @@ package import AgentshWire
 /// what only looks, where a rule can stop it. The tree itself may only execute, since each open is carried out by the
 /// supervisor and the descriptor handed over.
 /// - Parameters:
-///   - rules: the session's policy.
+///   - rules: the session's. What either of two policies can stop is mediated.
 ///   - ownerUID: of the session. uid 0 keeps the capabilities that package managers need inside a container, and
 ///     changes of identity are notified.
 ///   - allowDegraded: go on where the kernel lacks a mechanism.
 ///
 /// `landlock(7)`, `capabilities(7)`.
-package func launchPlan(for rules: PolicyRules, ownerUID: UInt32, allowDegraded: Bool) -> LaunchPlan {
+package func launchPlan(for rules: SessionRules, ownerUID: UInt32, allowDegraded: Bool) -> LaunchPlan {
   var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
   if ownerUID == 0 { mediate.insert(.identities) }
-  if !rules.signalRules.isEmpty { mediate.insert(.signals) }
+  if rules.hasSignalRules { mediate.insert(.signals) }
   let looks: [(FileOperation, LaunchPlan.Mediation)] = [
     (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
   ]

@@ -86,7 +86,7 @@ package struct PolicyStep: Sendable, Equatable {
     rules.commandRules = [rule]
     do throws(PolicyError) {
       var decider = FileDecider(try CompiledPolicy(rules))
-      return decider.explicitCommandDecision(PolicyAnswer.command(question)) != nil
+      return decider.explicitCommandDecision(PolicyAnswer.command(question), by: .main) != nil
     } catch { throw .policy(error) }
   }
 }

@@ -28,7 +28,7 @@ package final class Mediator: Sendable {
     policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool
   ) {
     self.policy = policy
-    uniformCommand = policy.uniformCommandDecision
+    uniformCommand = policy.commandIsUniform
     self.frame = frame
     self.recorder = recorder
     self.processes = processes

@@ -111,8 +111,9 @@ extension Mediator {
       let isFree = isTaken && question == .look && !isPathOnly(pin)
       var decision = Decision(.allow, .file, default: .mechanism)
       if !isFree {
-        let asked = decideObject(FileOperations(operation), information, &scratch)
-        if question != .cut || policy.tellsTruncating(asked) { decision = asked }
+        decision =
+          question == .cut
+          ? decideCut(information, &scratch) : decideObject(FileOperations(operation), information, &scratch)
       }
       guard decision.permits else {
         let errno = question == .look ? ENOENT : EACCES
@@ -158,15 +159,31 @@ extension Mediator {
   /// that the tree holds are no files of any rule. What has lost its name is decided by the one that it had, too:
   /// otherwise a rule would end where its file is deleted.
   func decideObject(_ operations: FileOperations, _ information: stat, _ scratch: inout Scratch) -> Decision {
-    let nameless = Decision(.allow, .file, default: .mechanism)
-    guard scratch.name.starts(with: "/") else { return nameless }
+    guard scratch.name.starts(with: "/") else { return Self.nameless }
     let decision = scratch.decider.decideAll(operations, scratch.name)
     guard endsInDeleted(scratch.name) else { return decision }
-    if information.st_nlink == 0, scratch.name.starts(with: "/memfd:") { return nameless }
-    scratch.spare = scratch.name
-    scratch.spare.truncate(to: scratch.name.count - Mediator.deletedMark.utf8CodeUnitCount)
+    guard takeFormerName(information, &scratch) else { return Self.nameless }
     return scratch.decider.decideAll(operations, scratch.spare).stricter(decision)
   }
+
+  /// As `decideObject`, on cutting what is open for writing.
+  private func decideCut(_ information: stat, _ scratch: inout Scratch) -> Decision {
+    guard scratch.name.starts(with: "/") else { return Self.nameless }
+    let decision = scratch.decider.decideCut(scratch.name) ?? Self.nameless
+    guard endsInDeleted(scratch.name) else { return decision }
+    guard takeFormerName(information, &scratch) else { return Self.nameless }
+    return scratch.decider.decideCut(scratch.spare).map(decision.stricter) ?? decision
+  }
+
+  /// Puts the name that a deleted thing had into `scratch.spare`; false for a memfd, which had none.
+  private func takeFormerName(_ information: stat, _ scratch: inout Scratch) -> Bool {
+    if information.st_nlink == 0, scratch.name.starts(with: "/memfd:") { return false }
+    scratch.spare = scratch.name
+    scratch.spare.truncate(to: scratch.name.count - Mediator.deletedMark.utf8CodeUnitCount)
+    return true
+  }
+
+  private static let nameless = Decision(.allow, .file, default: .mechanism)
 
   static let empty = PathText()
 }

@@ -66,7 +66,7 @@ package final class Supervisor: Sendable {
       throw .policy(error)
     }
     let processes = ProcessTable(target: arguments.target)
-    recorder = Recorder(processes: processes, logAllowed: welcome.policy.audit.logAllowed)
+    recorder = Recorder(processes: processes, logAllowed: welcome.policy.logAllowed)
     helpers = HelperPool(listener: listener)
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers)

@@ -163,11 +163,11 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
   }
 
   @Test func `the launch plan mediates everything and lets the tree only execute`() {
-    let user = launchPlan(for: PolicyRules(), ownerUID: 1000, allowDegraded: false)
+    let user = launchPlan(for: SessionRules(PolicyRules()), ownerUID: 1000, allowDegraded: false)
     #expect(user.mediate == [.files, .commands, .sockets, .processes])
     #expect(user.landlock == [LaunchPlan.LandlockGrant(path: "/", access: 5)])
     #expect(user.keepCapabilities == 0 && !user.allowDegraded)
-    let root = launchPlan(for: PolicyRules(), ownerUID: 0, allowDegraded: true)
+    let root = launchPlan(for: SessionRules(PolicyRules()), ownerUID: 0, allowDegraded: true)
     #expect(root.mediate == [.files, .commands, .sockets, .processes, .identities])
     #expect(root.keepCapabilities == 0b100_1111_1011 && root.allowDegraded)
   }

@@ -79,8 +79,7 @@ import Testing
       "1:21: \"../x\" is no policy name (letters, digits, . _ -, not a dot first; no path, no .yaml)"
     ),
     ("policies: {allowed: [ci]}", "1:12: the default policy \"agent-default\" is not among the allowed ones"),
-    ("policies: {user_files: combine}", "1:24: user_files: combine is not built yet (refuse, or allow)"),
-    ("policies: {user_files: maybe}", "1:24: user_files cannot be \"maybe\" (one of: refuse, allow)"),
+    ("policies: {user_files: maybe}", "1:24: user_files cannot be \"maybe\" (one of: refuse, allow, combine)"),
     ("policies: {users: {alice: [../x]}}", "1:28: \"../x\" is no policy name"),
     ("limits: {launches: 0}", "1:20: launches must be between 1 and 10000, not 0"),
     (

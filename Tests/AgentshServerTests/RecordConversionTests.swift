@@ -17,7 +17,7 @@ import Testing
 
   private func json(_ record: EventRecord) -> String {
     var rows = AuditRows()
-    RecordConversion(stream: 1, owner: 1000, sessionID: "s", rules: rules).add(record, number: 1, to: &rows)
+    RecordConversion(stream: 1, owner: 1000, sessionID: "s", rules: SessionRules(rules)).add(record, number: 1, to: &rows)
     return String(decoding: rows.lines.dropLast(), as: UTF8.self)
   }
 
