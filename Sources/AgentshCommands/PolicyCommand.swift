@@ -74,7 +74,8 @@ struct PolicyCommand: ParsableCommand {
     var policy: String?
     @Option(
       help: ArgumentHelp(
-        "A second policy that narrows it, as user_files: combine has a user's own do.", valueName: "name|file"))
+        "A second policy that narrows it, as user_files: combine has a user's own do.", valueName: "name|file"
+      ))
     var with: String?
     @Option(
       help: ArgumentHelp(
@@ -123,7 +124,9 @@ struct PolicyCommand: ParsableCommand {
     @OptionGroup var daemon: DaemonOptions
 
     func validate() throws {
-      if session != nil, source.policy != nil || source.with != nil || source.root != nil || source.allowUnenforced {
+      if session != nil,
+        source.policy != nil || source.with != nil || source.root != nil || source.allowUnenforced
+      {
         throw ValidationError(
           "--session has its own policy: leave --policy, --with, --root and --allow-unenforced out")
       }

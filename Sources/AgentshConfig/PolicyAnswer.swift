@@ -62,9 +62,10 @@ package struct PolicyAnswer: Sendable, Equatable {
       return try PolicyStep.trace(policy.rules.main, question, decided)
     }
     let own = try PolicyAnswer(SessionRules(policy.rules.main), question).trace
-    return try own + PolicyAnswer(SessionRules(narrowing), question).trace.map {
-      PolicyStep(rule: SessionRules.narrowingMark + $0.rule, matched: $0.matched, why: $0.why)
-    }
+    return try own
+      + PolicyAnswer(SessionRules(narrowing), question).trace.map {
+        PolicyStep(rule: SessionRules.narrowingMark + $0.rule, matched: $0.matched, why: $0.why)
+      }
   }
 
   /// For people: operation, subject, decision, rule and reason.

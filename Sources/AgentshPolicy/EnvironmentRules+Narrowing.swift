@@ -10,7 +10,11 @@ extension EnvironmentRules {
     result.deny = deny + other.deny
     // A name that is written out may be a secret's. It passes both or is denied; globs then decide about the others.
     for name in (allow + other.allow).filter(Self.isExact) {
-      if filters.allSatisfy({ $0.passes(name) }) { result.allow.append(name) } else { result.deny.append(name) }
+      if filters.allSatisfy({ $0.passes(name) }) {
+        result.allow.append(name)
+      } else {
+        result.deny.append(name)
+      }
     }
     result.allow += try globs(with: other)
     // No list would let everything through.
@@ -62,5 +66,7 @@ extension EnvironmentRules {
   private static func isLiteral(_ byte: UInt8) -> Bool { !"*?[{\\".utf8.contains(byte) }
 
   /// Letters and then nothing but a star.
-  private static func endsInStar(_ glob: String) -> Bool { glob.utf8.drop(while: isLiteral).elementsEqual("*".utf8) }
+  private static func endsInStar(_ glob: String) -> Bool {
+    glob.utf8.drop(while: isLiteral).elementsEqual("*".utf8)
+  }
 }

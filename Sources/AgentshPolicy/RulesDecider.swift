@@ -31,6 +31,7 @@ struct RulesDecider: ~Copyable {
   }
 
   /// Decides `operation` on the canonical absolute path of an object.
+  @inline(__always)
   mutating func decide(_ operation: FileOperation, path: borrowing Span<UInt8>) -> Decision {
     let end = files.walk(path)
     let index = Int(operation.rawValue)

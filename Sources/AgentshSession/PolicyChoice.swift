@@ -145,7 +145,8 @@ package struct PolicyChoice: Sendable {
     first.floor = Array(Set(first.floor + floor + extraFloor)).sorted()
     let rules: SessionRules
     do throws(CombinationError) {
-      rules = if let own { try SessionRules(first, narrowedBy: own.policy.rules) } else { SessionRules(first) }
+      rules =
+        if let own { try SessionRules(first, narrowedBy: own.policy.rules) } else { SessionRules(first) }
     } catch {
       throw SessionError(
         .badRequest, .policyInvalid,

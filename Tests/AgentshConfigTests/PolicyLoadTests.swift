@@ -169,6 +169,18 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
     #expect(user.keepCapabilities == 0 && !user.allowDegraded)
     let root = launchPlan(for: SessionRules(PolicyRules()), ownerUID: 0, allowDegraded: true)
     #expect(root.mediate == [.files, .commands, .sockets, .processes, .identities])
+    // What either of two policies can stop is asked about.
+    var own = PolicyRules()
+    own.fileRules = [
+      FileRule(name: "a", paths: ["/a"], operations: [.init(.stat), .init(.list)], decision: .deny)
+    ]
+    own.signalRules = [SignalRule(name: "s", signals: 1, target: .session, decision: .allow)]
+    for pair in [(PolicyRules(), own), (own, PolicyRules())] {
+      let plan = (try? SessionRules(pair.0, narrowedBy: pair.1)).map {
+        launchPlan(for: $0, ownerUID: 1000, allowDegraded: false)
+      }
+      #expect(plan?.mediate == [.files, .commands, .sockets, .processes, .signals, .stat, .list])
+    }
     #expect(root.keepCapabilities == 0b100_1111_1011 && root.allowDegraded)
   }
 }

@@ -3,9 +3,12 @@ import Testing
 
 /// The environment of two policies together.
 @Suite struct NarrowedEnvironmentTests {
-  private static let pieces = ["PATH", "HOME", "LC_*", "LC_ALL", "*", "A_TOKEN", "GIT_*", "L*", "LD_PRELOAD", "GIT_A*"]
+  private static let pieces = [
+    "PATH", "HOME", "LC_*", "LC_ALL", "*", "A_TOKEN", "GIT_*", "L*", "LD_PRELOAD", "GIT_A*",
+  ]
   private static let names = [
-    "PATH", "HOME", "LC_ALL", "LC_TIME", "LANG", "A_TOKEN", "B_TOKEN", "GIT_DIR", "GIT_AUTHOR", "LD_PRELOAD", "X", "LC_",
+    "PATH", "HOME", "LC_ALL", "LC_TIME", "LANG", "A_TOKEN", "B_TOKEN", "GIT_DIR", "GIT_AUTHOR", "LD_PRELOAD",
+    "X", "LC_",
   ]
 
   private static func rules(_ random: inout Seeded) -> EnvironmentRules {
@@ -43,7 +46,9 @@ import Testing
   @Test func `globs that overlap in part are an error and not a guess`() throws {
     var (first, second) = (EnvironmentRules(), EnvironmentRules())
     first.allow = ["GIT_*"]
-    for (glob, together) in [("GIT_A*", "GIT_A*"), ("LC_*", nil), ("G*", "GIT_*"), ("GIT_?", "GIT_?")] as [(String, String?)] {
+    for (glob, together) in [("GIT_A*", "GIT_A*"), ("LC_*", nil), ("G*", "GIT_*"), ("GIT_?", "GIT_?")]
+      as [(String, String?)]
+    {
       second.allow = [glob]
       #expect(try Self.both(first, second).allow == [together].compactMap { $0 })
       #expect(try Self.both(first, second).deny == (together == nil ? ["*"] : []))
@@ -54,7 +59,8 @@ import Testing
     }
   }
 
-  @Test func `the lower maximum holds, and no variable is set that the first policy removes or sets`() throws {
+  @Test func `the lower maximum holds, and no variable is set that the first policy removes or sets`() throws
+  {
     var (first, second) = (EnvironmentRules(), EnvironmentRules())
     (first.maxKeys, second.maxKeys, second.maxBytes) = (5, 3, 100)
     (first.inject, second.inject) = (["A": "1", "B": "1"], ["B": "1", "C": "2"])

@@ -8,7 +8,8 @@ import Testing
     "**", "/w/**", "/w/a/**", "**/.env", "/w/*", "/w/{a,b}/**", "/x/**", "/w/a", "/w/b", "/**/b",
   ]
   private static let names = [
-    "/w", "/w/a", "/w/b", "/w/a/b", "/w/a/.env", "/x", "/x/a", "/x/b/.env", "/w/c/d", "/y/b", "@name", "/run/agentsh/s",
+    "/w", "/w/a", "/w/b", "/w/a/b", "/w/a/.env", "/x", "/x/a", "/x/b/.env", "/w/c/d", "/y/b", "@name",
+    "/run/agentsh/s",
   ]
 
   private static func verdict(_ random: inout Seeded) -> Verdict {
@@ -23,7 +24,8 @@ import Testing
       let all = Int.random(in: 0..<3, using: &random) == 0
       var file = FileRule(
         name: "\(prefix)-file\(index)", paths: [paths.randomElement(using: &random) ?? "**"],
-        operations: all ? .all : FileOperations(rawValue: .random(in: 1...FileOperations.all.rawValue, using: &random)),
+        operations: all
+          ? .all : FileOperations(rawValue: .random(in: 1...FileOperations.all.rawValue, using: &random)),
         decision: verdict(&random))
       if Int.random(in: 0..<4, using: &random) == 0 { file.operations = FileOperations(.truncate) }
       rules.fileRules.append(file)
@@ -33,7 +35,8 @@ import Testing
       socket.operations = SocketOperations(rawValue: .random(in: 1...15, using: &random))
       rules.unixSocketRules.append(socket)
       var command = CommandRule(
-        name: "\(prefix)-command\(index)", commands: [["*", "b", "/w/a", "/w/**", "a"].randomElement(using: &random) ?? "*"],
+        name: "\(prefix)-command\(index)",
+        commands: [["*", "b", "/w/a", "/w/**", "a"].randomElement(using: &random) ?? "*"],
         decision: verdict(&random))
       if Bool.random(using: &random) { command.argumentPatterns = ["secret"] }
       if Bool.random(using: &random) { command.minDepth = 1 }
@@ -82,7 +85,10 @@ import Testing
     return limits
   }()
 
-  @Test func `a file, a socket or a command is permitted where both permit it, and the stricter rule is named`() throws {
+  @Test
+  func `a file, a socket or a command is permitted where both permit it, and the stricter rule is named`()
+    throws
+  {
     var random = Seeded(state: 5)
     var (permitted, denied) = (0, 0)
     for _ in 0..<1500 {
@@ -96,13 +102,17 @@ import Testing
           let decision = both.decide(operation, path: path.span)
           if decision.permits { permitted += 1 } else { denied += 1 }
           #expect(
-            trio.check(decision, main.decide(operation, path: path.span), more.decide(operation, path: path.span)))
+            trio.check(
+              decision, main.decide(operation, path: path.span), more.decide(operation, path: path.span)))
         }
         let several: FileOperations = [.init(.write), .init(.truncate), .init(.create)]
         let all = both.decideAll(several, path: path.span)
-        #expect(trio.check(all, main.decideAll(several, path: path.span), more.decideAll(several, path: path.span)))
+        #expect(
+          trio.check(all, main.decideAll(several, path: path.span), more.decideAll(several, path: path.span)))
         let cut = both.decideCut(path: path.span)?.permits ?? true
-        let cuts = [main.decideCut(path: path.span)?.permits ?? true, more.decideCut(path: path.span)?.permits ?? true]
+        let cuts = [
+          main.decideCut(path: path.span)?.permits ?? true, more.decideCut(path: path.span)?.permits ?? true,
+        ]
         #expect(cut == (cuts == [true, true]))
         for operation in SocketOperation.allCases {
           #expect(
@@ -112,11 +122,14 @@ import Testing
         }
         let request = CommandRequest(
           canonical: path, called: Array("/w/b".utf8), calledNameCounts: Bool.random(using: &random),
-          arguments: Array((Bool.random(using: &random) ? "secret" : "x").utf8), depth: .random(in: 0...1, using: &random))
-        #expect(trio.check(both.decideCommand(request), main.decideCommand(request), more.decideCommand(request)))
+          arguments: Array((Bool.random(using: &random) ? "secret" : "x").utf8),
+          depth: .random(in: 0...1, using: &random))
+        #expect(
+          trio.check(both.decideCommand(request), main.decideCommand(request), more.decideCommand(request)))
       }
     }
-    #expect(permitted > 10_000 && denied > 10_000, "the generator has become pointless: \(permitted), \(denied)")
+    #expect(
+      permitted > 10_000 && denied > 10_000, "the generator has become pointless: \(permitted), \(denied)")
   }
 
   @Test func `a move is free only where it is by each policy alone`() throws {
@@ -136,7 +149,9 @@ import Testing
           let keeps = both.keepsRules(from: old.span, to: new.span)
           if keeps { free += 1 } else { held += 1 }
           #expect(
-            keeps == (main.keepsRules(from: old.span, to: new.span) && more.keepsRules(from: old.span, to: new.span)))
+            keeps
+              == (main.keepsRules(from: old.span, to: new.span)
+                && more.keepsRules(from: old.span, to: new.span)))
         }
       }
     }
@@ -175,7 +190,9 @@ import Testing
         }
       }
       if let uniform = trio.both.commandIsUniform {
-        #expect(uniform.permits == (trio.main.commandIsUniform?.permits == true && trio.more.commandIsUniform?.permits == true))
+        #expect(
+          uniform.permits
+            == (trio.main.commandIsUniform?.permits == true && trio.more.commandIsUniform?.permits == true))
       }
       #expect(trio.both.restricted == trio.main.restricted.union(trio.more.restricted))
     }
@@ -197,7 +214,9 @@ import Testing
             #expect(decision.verdict.strictness >= alone.verdict.strictness)
             if decision.permits { #expect(alone.permits) }
             if alone.permits, decision.permits { sent += 1 }
-            guard decision.verdict == .redirect, let other = trio.both.redirectedSignal(decision) else { continue }
+            guard decision.verdict == .redirect, let other = trio.both.redirectedSignal(decision) else {
+              continue
+            }
             instead += 1
             // This one sends the same instead, or permits what the other sends.
             let same = alone.verdict == .redirect && half.redirectedSignal(alone) == other
@@ -211,9 +230,14 @@ import Testing
 
   @Test func `a policy that says nothing of signals leaves them in the tree beside one that does`() throws {
     var second = PolicyRules()
-    second.signalRules = [SignalRule(name: "all", signals: .max, target: .external, decision: .allow),
-      SignalRule(name: "own", signals: .max, target: .session, decision: .allow)]
-    for pair in [try SessionRules(PolicyRules(), narrowedBy: second), try SessionRules(second, narrowedBy: PolicyRules())] {
+    second.signalRules = [
+      SignalRule(name: "all", signals: .max, target: .external, decision: .allow),
+      SignalRule(name: "own", signals: .max, target: .session, decision: .allow),
+    ]
+    for pair in [
+      try SessionRules(PolicyRules(), narrowedBy: second),
+      try SessionRules(second, narrowedBy: PolicyRules()),
+    ] {
       let policy = try CompiledPolicy(pair)
       func permits(_ target: SignalTarget) -> Bool {
         let receiver = SignalReceiver(relations: SignalTargetSet(target), pid: 9, uid: 1, name: [])
@@ -228,6 +252,8 @@ import Testing
     let trio = try Trio(&random)
     #expect(trio.main.sources == [.main] && trio.both.sources == [.main, .narrowing])
     #expect(MemoryLayout<Decision>.size == 8)
-    #expect(trio.main.rules.narrowing == nil && trio.main.rules.name == "main" && trio.both.rules.name == "main + more")
+    #expect(
+      trio.main.rules.narrowing == nil && trio.main.rules.name == "main"
+        && trio.both.rules.name == "main + more")
   }
 }

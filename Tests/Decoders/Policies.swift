@@ -72,7 +72,8 @@ private func decideEverything(_ policy: CompiledPolicy) throws(Broken) {
       let decision = decider.decide(operation, path: path.span)
       try hold(decision == decider.decide(operation, path: path.span), "\(operation) on \(text), twice")
       try hold(
-        Int(decision.rule) < policy.rules.main.fileRules.count, "\(operation) on \(text): rule \(decision.rule)")
+        Int(decision.rule) < policy.rules.main.fileRules.count,
+        "\(operation) on \(text): rule \(decision.rule)")
       _ = policy.ruleName(decision)
       _ = policy.message(decision)
     }
@@ -83,7 +84,8 @@ private func decideEverything(_ policy: CompiledPolicy) throws(Broken) {
     let request = CommandRequest(
       canonical: path, called: path, calledNameCounts: true, arguments: path, depth: 1)
     let decision = decider.decideCommand(request)
-    try hold(Int(decision.rule) < policy.rules.main.commandRules.count, "command \(text): rule \(decision.rule)")
+    try hold(
+      Int(decision.rule) < policy.rules.main.commandRules.count, "command \(text): rule \(decision.rule)")
   }
   for address in [IPAddress.v4(0x7f00_0001), .v6(high: 1, low: 2)] {
     let decision = policy.decideNetwork(address: address, port: 443)

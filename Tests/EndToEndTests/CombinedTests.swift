@@ -4,7 +4,9 @@ import Testing
 
 /// `policies.user_files: combine`: a user's own policy beside the operator's, on a daemon for all users.
 @Suite(.serialized) struct CombinedTests {
-  private static func policy(_ name: String, denied: (String, String, Int, String), allowed: (String, String)? = nil)
+  private static func policy(
+    _ name: String, denied: (String, String, Int, String), allowed: (String, String)? = nil
+  )
     -> String
   {
     let (letter, command, last, signal) = denied
@@ -78,7 +80,8 @@ import Testing
       let outcome = try machine.run(words, as: machine.alice)
       guard outcome.succeeded else { throw HarnessError("\(outcome)") }
       let lines = outcome.output.split(separator: "\n").map { $0.split(separator: " ") }
-      return Dictionary(uniqueKeysWithValues: lines.map { ($0.dropLast().joined(separator: " "), String($0.last ?? "")) })
+      return Dictionary(
+        uniqueKeysWithValues: lines.map { ($0.dropLast().joined(separator: " "), String($0.last ?? "")) })
     }
 
     func wrap(_ options: [String], _ command: [String] = ["/usr/bin/true"]) throws -> Outcome {
@@ -91,10 +94,12 @@ import Testing
 
     /// Path or remote address, and rule, of what was denied in a session.
     func denials(_ session: String) throws -> Set<String> {
-      let events = try machine.api("GET", "/api/v1/sessions/\(session)/history?limit=5000", as: machine.alice).body
+      let events = try machine.api("GET", "/api/v1/sessions/\(session)/history?limit=5000", as: machine.alice)
+        .body
       var result: Set<String> = []
       for event in events as? [[String: Any]] ?? [] {
-        guard let policy = event["policy"] as? [String: Any], policy["effective_decision"] as? String == "deny",
+        guard let policy = event["policy"] as? [String: Any],
+          policy["effective_decision"] as? String == "deny",
           let rule = policy["rule"] as? String
         else { continue }
         let remote = (event["remote"] as? String)?.split(separator: ":").first.map(String.init)
@@ -125,7 +130,9 @@ import Testing
       #expect(both["\(kind) z"] == "done", "\(kind): \(both)")
     }
     // Neither out of its own rule, nor to where the other's rule denies it.
-    for move in ["x moved", "y moved", "x y", "y x"] { #expect(both["rename \(move)"] == "EACCES", "\(move)") }
+    for move in ["x moved", "y moved", "x y", "y x"] {
+      #expect(both["rename \(move)"] == "EACCES", "\(move)")
+    }
     #expect(both["rename z moved"] == "done")
     var denied: Set<String> = []
     let wanted: Set<String> = [
@@ -137,20 +144,24 @@ import Testing
         denied = try place.denials("both")
         return denied.isSuperset(of: wanted)
       }, "\(wanted.subtracting(denied)) of \(denied)")
-    #expect(denied.contains { $0.hasSuffix(" user:no-signal") } && denied.contains { $0.hasSuffix(" no-signal") })
-    let shown = try place.machine.api("GET", "/api/v1/sessions/both", as: place.machine.alice).body as? [String: Any]
+    #expect(
+      denied.contains { $0.hasSuffix(" user:no-signal") } && denied.contains { $0.hasSuffix(" no-signal") })
+    let shown =
+      try place.machine.api("GET", "/api/v1/sessions/both", as: place.machine.alice).body as? [String: Any]
     #expect(shown?["policy"] as? String == "basic + own")
   }
 
   @Test func `a policy of few rules leaves what it does not name to its own defaults`() throws {
     let place = try Place()
-    try place.write("few.yaml", "version: 1\nname: few\nfile_rules: [{name: y, paths: ['**/y'], decision: deny}]\n")
+    try place.write(
+      "few.yaml", "version: 1\nname: few\nfile_rules: [{name: y, paths: ['**/y'], decision: deny}]\n")
     let refused = try place.wrap(["--policy", "few.yaml"])
     #expect(refused.status == 126 && refused.errors.contains("user:default-deny-commands"), "\(refused)")
     #expect(try place.make(["--id", "few", "--policy", "few.yaml"]).succeeded)
     let question = #"{"session_id":"few","operation":"net_connect","path":"127.0.0.4:80"}"#
     let answer =
-      try place.machine.api("POST", "/api/v1/policy/test", question, as: place.machine.alice).body as? [String: Any]
+      try place.machine.api("POST", "/api/v1/policy/test", question, as: place.machine.alice).body
+      as? [String: Any]
     #expect(answer?["rule"] as? String == "user:default-deny-network", "\(answer ?? [:])")
   }
 
@@ -161,10 +172,12 @@ import Testing
     #expect(try !place.wrap(["--policy", "open", "--with", "own.yaml"], ["/usr/bin/cat", "y"]).succeeded)
     let file = place.machine.alice.home + "/own.yaml"
     let others = try place.make(["--policy", "open", "--with", file], as: place.machine.bob)
-    #expect(others.status == 1 && others.errors.contains("does not allow you the policy \"open\""), "\(others)")
+    #expect(
+      others.status == 1 && others.errors.contains("does not allow you the policy \"open\""), "\(others)")
     // Root, too, narrows: it has the policy directory to say something else.
     #expect(try place.make(["--id", "roots", "--policy", file], as: place.machine.root).succeeded)
-    let roots = try place.machine.api("GET", "/api/v1/sessions/roots", as: place.machine.root).body as? [String: Any]
+    let roots =
+      try place.machine.api("GET", "/api/v1/sessions/roots", as: place.machine.root).body as? [String: Any]
     #expect(roots?["policy"] as? String == "basic + own")
     let alone = try place.wrap(["--with", "own.yaml"])
     #expect(alone.status != 0 && alone.errors.contains("--policy NAME"), "\(alone)")
@@ -172,14 +185,19 @@ import Testing
 
   @Test func `a file that is wrong, missing, another's or cannot be combined starts nothing`() throws {
     let place = try Place()
-    try place.write("bad.yaml", "version: 1\nname: bad\nfile_rules:\n  - {name: a, paths: ['/a'], decision: perhaps}\n")
+    try place.write(
+      "bad.yaml", "version: 1\nname: bad\nfile_rules:\n  - {name: a, paths: ['/a'], decision: perhaps}\n")
     try place.write("closed.yaml", Self.own, uid: 0)
     chmod(place.machine.alice.home + "/closed.yaml", 0o600)
     try place.write(
       "sets.yaml", Self.own.replacing("env_policy:", with: "env_inject: {NAME_X: '1'}\nenv_policy:"))
     let cases = [
-      ("bad.yaml", "bad.yaml:4:"), ("none.yaml", "none.yaml cannot be read"), ("closed.yaml", "closed.yaml cannot be read"),
-      ("sets.yaml", "the policies basic and \(place.machine.alice.home)/sets.yaml cannot be combined: env_inject"),
+      ("bad.yaml", "bad.yaml:4:"), ("none.yaml", "none.yaml cannot be read"),
+      ("closed.yaml", "closed.yaml cannot be read"),
+      (
+        "sets.yaml",
+        "the policies basic and \(place.machine.alice.home)/sets.yaml cannot be combined: env_inject"
+      ),
     ]
     for (file, cause) in cases {
       let outcome = try place.wrap(["--policy", file], ["/usr/bin/touch", "started"])
