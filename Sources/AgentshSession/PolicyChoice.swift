@@ -119,7 +119,8 @@ package struct PolicyChoice: Sendable {
     _ policy: LoadedPolicy, file: String, extraFloor: [String]
   ) throws(LoadFailure) -> Chosen {
     var rules = policy.rules
-    rules.floor = Array(Set(rules.floor + floor + extraFloor)).sorted()
+    // A tree stays in its control group, and under the limits that are set for it.
+    rules.floor = Set(rules.floor + floor + extraFloor).union(Mount.controlGroups()).sorted()
     do throws(PolicyError) { _ = try CompiledPolicies.shared.compile(rules) } catch {
       throw LoadFailure(file: file, diagnostics: [Diagnostic(.whole, "\(error)")])
     }
