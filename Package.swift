@@ -76,8 +76,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     "AgentshServer",
     [
       "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshAudit", "AgentshEvent", "AgentshWire",
-      "AgentshPolicy",
-      "LinuxSystem", "CLinux",
+      "AgentshPolicy", "Cgroup", "LinuxSystem", "CLinux",
     ],
     [hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]
   ),
@@ -113,7 +112,7 @@ let tests: [(String, [String])] = [
     "AgentshServerTests",
     [
       "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshAudit", "AgentshConfig", "AgentshEvent",
-      "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux",
+      "AgentshPolicy", "AgentshWire", "Cgroup", "LinuxSystem", "CLinux",
     ]
   ),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem"]),

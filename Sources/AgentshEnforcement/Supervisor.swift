@@ -71,6 +71,8 @@ package final class Supervisor: Sendable {
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers)
     receivers = Receivers(listener: listener, mediator: mediator)
+    let tree = Tree(
+      roots: [currentProcess(), arguments.target], own: currentProcess(), group: arguments.group)
     let target = arguments.target
     let recorder = self.recorder
     sender = EventSender(
@@ -78,7 +80,7 @@ package final class Supervisor: Sendable {
     ) {
       recorder.lifecycle("the event spool is full: the session ends (on_overflow: kill)")
       sendSignal(toPid: target, SIGKILL)
-      Tree(roots: [currentProcess(), target], own: currentProcess()).signal(SIGKILL)
+      tree.signal(SIGKILL)
     }
   }
 

@@ -142,7 +142,8 @@ package struct PolicyChoice: Sendable {
     _ main: Read, narrowedBy own: Read?, extraFloor: [String]
   ) throws(SessionError) -> Chosen {
     var first = main.policy.rules
-    first.floor = Array(Set(first.floor + floor + extraFloor)).sorted()
+    // A tree stays in its control group, and under the limits that are set for it.
+    first.floor = Set(first.floor + floor + extraFloor).union(Mount.controlGroups()).sorted()
     let rules: SessionRules
     do throws(CombinationError) {
       rules =

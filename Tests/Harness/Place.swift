@@ -17,6 +17,7 @@ package final class Place {
   private let scratch: String
   private let uid: UInt32?
   private var namespace: Running?
+  private let groups = ControlGroups.ofLaunches
 
   package init(as caller: Caller) throws {
     self.caller = caller
@@ -89,6 +90,7 @@ package final class Place {
       for process in left { kill(process.pid, SIGKILL) }
       usleep(5_000)
     }
+    ControlGroups.clear(except: groups)
     try? FileManager.default.removeItem(atPath: directory)
   }
 
