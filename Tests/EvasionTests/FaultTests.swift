@@ -7,7 +7,8 @@ import Testing
 /// ended. `Tests/fixtures/faults.c` fails the calls, by ptrace, so it needs root, also where the session is another user's.
 @Suite(.serialized) struct FaultTests {
   @Test(arguments: Caller.allCases)
-  func `the Nth call of the supervisor fails, for every N of every mediated operation`(caller: Caller) throws {
+  func `the Nth call of the supervisor fails, for every N of every mediated operation`(caller: Caller) throws
+  {
     let place = try Place(as: caller)
     let base = place.outside
     let faults = try place.install("faults", at: base + "/faults")
@@ -29,7 +30,9 @@ import Testing
         - {name: denied, signals: [SIGUSR2], target: {type: children}, decision: deny}
         - {name: rest, signals: ["@all"], target: {type: descendants}, decision: allow}
       """)
-    let words = [faults, base, "\(caller.uid)", try Programs.agentsh(), "--root", place.workspace, "--policy", policy]
+    let words = [
+      faults, base, "\(caller.uid)", try Programs.agentsh(), "--root", place.workspace, "--policy", policy,
+    ]
     let started = ContinuousClock.now
     let outcome = try place.runAsRoot(words, timeout: .seconds(120))
     #expect(outcome.succeeded, "\(outcome)")
