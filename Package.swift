@@ -12,7 +12,11 @@ let common: [SwiftSetting] = [
   .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 let strict: [SwiftSetting] = common + [.strictMemorySafety()]
-let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+// The sanitizers' runtimes are not made for static programs (Scripts/stress --sanitizer).
+let isSanitized = Context.environment["AGENTSH_SANITIZED"] != nil
+let staticExecutable: [LinkerSetting] = [
+  .unsafeFlags([isSanitized ? "-static-stdlib" : "-static-executable"])
+]
 // ArgumentParser brings FoundationEssentials, Yams the whole; what its static archive needs is autolinked only when
 // everything is compiled for static linking, which would build the dependencies twice (programs and tests).
 let staticWithFoundation: [LinkerSetting] = [

@@ -17,6 +17,7 @@ package func launchPlan(for rules: SessionRules, ownerUID: UInt32, allowDegraded
   var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
   if ownerUID == 0 { mediate.insert(.identities) }
   if rules.hasSignalRules { mediate.insert(.signals) }
+  if rules.tellsDepths { mediate.insert(.depths) }
   let looks: [(FileOperation, LaunchPlan.Mediation)] = [
     (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
   ]

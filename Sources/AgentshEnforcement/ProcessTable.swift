@@ -8,6 +8,8 @@ package final class ProcessTable: Sendable {
   package static let limit = 16_384
   /// Depth of a process whose ancestry is not known: nested.
   package static let unknownDepth = UInt32.max
+  /// So many parents are followed.
+  private static let chainLimit = 1024
   /// How long an entry is believed: shorter than the numbers take to come round again.
   private static let lifetime: UInt64 = 2_000_000_000
 
@@ -22,10 +24,23 @@ package final class ProcessTable: Sendable {
 
   private let entries = Mutex<[Int32: Entry]>([:])
   private let target: Int32
+  /// Says whether the target's number is still the target's: it ends before its tree does, and the number is used again.
+  private let targetHandle: FileDescriptor
+  /// Whether rules tell depths inside the tree apart (`PolicyRules.tellsDepths`).
+  private let tellsDepths: Bool
   /// Whether the launcher has become the agent.
   private let started = Atomic<Bool>(false)
 
-  package init(target: Int32) { self.target = target }
+  /// `target` is alive, and a child of ours or waiting for us.
+  package init(target: Int32, tellsDepths: Bool) {
+    self.target = target
+    self.tellsDepths = tellsDepths
+    // Without one nobody is the target, and every depth is unknown.
+    targetHandle = FileDescriptor(owning: Int32(max(openPidfd(target), -1)))
+  }
+
+  /// Whether the target has not been reaped yet: what was read of its number before is the target's. `kill(2)`, signal 0.
+  private var targetHolds: Bool { ![-Int(ESRCH), -Int(EBADF)].contains(sendSignal(targetHandle.number, 0)) }
 
   /// The entry of a thread, read from the kernel when it is not known or no longer believed. nil when the thread is
   /// gone.
@@ -84,7 +99,32 @@ package final class ProcessTable: Sendable {
   package func commandDepth(_ entry: Entry?) -> UInt32 {
     guard let entry else { return Self.unknownDepth }
     if entry.process == target, !started.load(ordering: .acquiring) { return 0 }
-    return max(1, entry.depth)
+    return max(1, tellsDepths ? depthNow(of: entry.process) : entry.depth)
+  }
+
+  /// How many forks lie between the target and a process that waits for our answer. Nothing is believed that was read
+  /// before, for a number may be another's by now; and the chain is read twice: a process has the same parent both times
+  /// only if that one lived in between, for an orphan goes to us, and no other way leads to a new parent (the filter's
+  /// `depths`). Who has lost a parent so is of unknown depth.
+  private func depthNow(of process: Int32) -> UInt32 {
+    guard let chain = ancestors(of: process), chain == ancestors(of: process) else {
+      return Self.unknownDepth
+    }
+    return UInt32(chain.count)
+  }
+
+  /// Parents up to the target, which is the last; nil where they do not lead there.
+  private func ancestors(of process: Int32) -> [Int32]? {
+    var chain: [Int32] = []
+    var current = process
+    while current != target {
+      guard chain.count < Self.chainLimit, current > 1, let identity = Self.identity(of: current) else {
+        return nil
+      }
+      current = identity.parent
+      chain.append(current)
+    }
+    return targetHolds ? chain : nil
   }
 
   /// The launcher's exec was let through: what comes from now on comes from inside.
@@ -119,11 +159,11 @@ package final class ProcessTable: Sendable {
 
   /// Follows parents up to the target. Bounded; a chain that does not reach it is of unknown depth.
   private func depth(of process: Int32, parent: Int32) -> UInt32 {
-    if process == target { return 0 }
+    if process == target { return targetHolds ? 0 : Self.unknownDepth }
     var steps: UInt32 = 1
     var current = parent
-    while steps < 1024 {
-      if current == target { return steps }
+    while steps < Self.chainLimit {
+      if current == target { return targetHolds ? steps : Self.unknownDepth }
       if let known = entries.withLock({ $0[current] }), known.process == current,
         monotonicClock() &- known.readAt < Self.lifetime
       {
@@ -140,7 +180,7 @@ package final class ProcessTable: Sendable {
   package func descends(_ process: Int32, from ancestor: Int32) -> Bool {
     guard let identity = Self.identity(of: process) else { return false }
     var current = identity.parent
-    for _ in 0..<1024 {
+    for _ in 0..<Self.chainLimit {
       if current == ancestor { return true }
       guard current > 1, let next = Self.identity(of: current) else { return false }
       current = next.parent
@@ -154,10 +194,10 @@ package final class ProcessTable: Sendable {
   package func isMember(_ process: Int32, reaper: Int32) -> Bool {
     guard process > 1, let identity = Self.identity(of: process) else { return false }
     if identity.process == reaper { return false }
-    if identity.process == target { return true }
+    if identity.process == target { return targetHolds }
     var current = identity.parent
-    for _ in 0..<1024 {
-      if current == target || current == reaper { return true }
+    for _ in 0..<Self.chainLimit {
+      if current == reaper || current == target && targetHolds { return true }
       guard current > 1, let next = Self.identity(of: current) else { return false }
       current = next.parent
     }

@@ -65,7 +65,7 @@ package final class Supervisor: Sendable {
     } catch {
       throw .policy(error)
     }
-    let processes = ProcessTable(target: arguments.target)
+    let processes = ProcessTable(target: arguments.target, tellsDepths: welcome.policy.tellsDepths)
     recorder = Recorder(processes: processes, logAllowed: welcome.policy.logAllowed)
     helpers = HelperPool(listener: listener)
     mediator = Mediator(

@@ -37,6 +37,9 @@ package struct SessionRules: Sendable, Equatable {
     !main.signalRules.isEmpty || narrowing.map { !$0.signalRules.isEmpty } ?? false
   }
 
+  /// `PolicyRules.tellsDepths` of either.
+  package var tellsDepths: Bool { main.tellsDepths || narrowing?.tellsDepths ?? false }
+
   /// `PolicyRules.restricted` of both.
   package var restricted: FileOperations { main.restricted.union(narrowing?.restricted ?? []) }
 

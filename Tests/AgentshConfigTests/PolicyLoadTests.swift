@@ -183,4 +183,16 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
     }
     #expect(root.keepCapabilities == 0b100_1111_1011 && root.allowDegraded)
   }
+
+  @Test(
+    "parents are kept where rules tell depths inside the tree apart",
+    arguments: [
+      ("[direct]", false), ("[nested]", false), ("{min_depth: 1}", false), ("{min_depth: 2}", true),
+      ("{max_depth: 1}", true), ("{max_depth: 0}", false), ("{min_depth: 2, max_depth: 4}", true),
+    ])
+  func depths(told: String, expected: Bool) throws {
+    let policy = try load("command_rules: [{name: a, commands: [x], context: \(told), decision: allow}]\n")
+    let plan = launchPlan(for: policy.rules, ownerUID: 1000, allowDegraded: false)
+    #expect(plan.mediate.contains(.depths) == expected)
+  }
 }

@@ -93,7 +93,7 @@ private final class Session: Sendable {
         what: "no listener: \(got), \(count) descriptors, truncated \(truncated), status \(status)")
     }
     let listener = received
-    let processes = ProcessTable(target: pid)
+    let processes = ProcessTable(target: pid, tellsDepths: rules.tellsDepths)
     recorder = Recorder(processes: processes, logAllowed: true)
     let helpers = HelperPool(listener: listener)
     self.helpers = helpers

@@ -80,15 +80,17 @@ final class TestDaemon: Sendable {
     try? FileManager.default.removeItem(atPath: scratch)
   }
 
-  /// Control groups of launches that nobody ended; what ran in them has.
+  /// Control groups of launches that nobody ended, and who is in them.
   private func removeGroups() {
     let launches = scratch + "/home/.local/state/agentsh/launches/"
     for file in (try? FileManager.default.contentsOfDirectory(atPath: launches)) ?? [] {
       guard file.hasSuffix(".group"),
         let name = try? String(contentsOfFile: launches + file, encoding: .utf8),
-        let directory = CgroupPlace.directory(of: name)
+        let directory = CgroupPlace.directory(of: name), let tree = try? CgroupTree.open(at: directory)
       else { continue }
-      rmdir(directory)
+      try? tree.kill()
+      _ = try? tree.waitUntilEmpty(milliseconds: 2000)
+      try? tree.remove()
     }
   }
 }

@@ -174,6 +174,15 @@ package final class Place {
     try start(words, input: input, in: folder).finish(timeout: timeout)
   }
 
+  /// Runs a program as root, also in an ordinary user's place.
+  package func runAsRoot(_ words: [String], timeout: Duration) throws -> Outcome {
+    guard caller == .user else { return try run(words, timeout: timeout) }
+    guard getuid() == 0 else { throw HarnessError("this test needs root: run Scripts/test as root") }
+    return try Running(
+      ["/usr/bin/env", "-C", workspace] + words, environment: variables, as: nil, input: nil, scratch: scratch
+    ).finish(timeout: timeout)
+  }
+
   package func sh(_ script: String, timeout: Duration = .seconds(60)) throws -> Outcome {
     try run(["/bin/sh", "-c", script], timeout: timeout)
   }
