@@ -192,7 +192,11 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
     ])
   func depths(told: String, expected: Bool) throws {
     let policy = try load("command_rules: [{name: a, commands: [x], context: \(told), decision: allow}]\n")
-    let plan = launchPlan(for: policy.rules, ownerUID: 1000, allowDegraded: false)
-    #expect(plan.mediate.contains(.depths) == expected)
+    let alone = SessionRules(policy.rules)
+    // Also where the operator's policy does not, and the user's beside it does.
+    for rules in [alone, try SessionRules(PolicyRules(), narrowedBy: policy.rules)] {
+      let plan = launchPlan(for: rules, ownerUID: 1000, allowDegraded: false)
+      #expect(plan.mediate.contains(.depths) == expected)
+    }
   }
 }
