@@ -80,7 +80,7 @@ extension Mediator {
       case .unreachable:
         refuse(notification, .file, operation.rawValue, EACCES, scratch, started)
         return
-      case .taken(let taken): found = named(taken.intoDescriptor(), &scratch.name)
+      case .taken(let taken): found = named(taken.descriptor, &scratch.name)
       }
     } else if isOwn {
       let opened = ProcPath(notification.thread, "cwd").open(flags: O_PATH | O_CLOEXEC)
@@ -95,14 +95,12 @@ extension Mediator {
     case .mustWait: handOver(notification)
     case .failed(let errno): notification.fail(errno)
     case .object(let object):
+      let pin = notification.keep(object)
       // Closing the last descriptor of a socket may wait, and ours may be the last; any of a file elsewhere may.
       if isTaken, !scratch.mayBlock, scratch.name.starts(with: "socket:") || frame.isRemote(scratch.name) {
-        notification.keep(object)
         handOver(notification)
         return
       }
-      let pin = object.number
-      notification.keep(object)
       var information = stat()
       guard statDescriptor(pin, &information) == 0 else {
         notification.fail(EACCES)

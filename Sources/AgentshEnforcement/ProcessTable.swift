@@ -116,15 +116,27 @@ package final class ProcessTable: Sendable {
   /// Parents up to the target, which is the last; nil where they do not lead there.
   private func ancestors(of process: Int32) -> [Int32]? {
     var chain: [Int32] = []
-    var current = process
-    while current != target {
-      guard chain.count < Self.chainLimit, current > 1, let identity = Self.identity(of: current) else {
-        return nil
+    if process != target {
+      guard process > 1, let identity = Self.identity(of: process) else { return nil }
+      let leads = Self.someAncestor(from: identity.parent) { ancestor in
+        chain.append(ancestor)
+        return ancestor == target
       }
-      current = identity.parent
-      chain.append(current)
+      guard leads else { return nil }
     }
     return targetHolds ? chain : nil
+  }
+
+  /// Whether a parent that is followed, from `first` on, is the wanted one. Asked from the kernel each time; a chain that
+  /// is broken by an end, or too long, leads to nobody.
+  private static func someAncestor(from first: Int32, isWanted: (Int32) -> Bool) -> Bool {
+    var current = first
+    for _ in 0..<chainLimit {
+      if isWanted(current) { return true }
+      guard current > 1, let next = identity(of: current) else { return false }
+      current = next.parent
+    }
+    return false
   }
 
   /// The launcher's exec was let through: what comes from now on comes from inside.
@@ -179,13 +191,7 @@ package final class ProcessTable: Sendable {
   /// Whether a process comes from `ancestor` by any number of forks. A chain that is broken by an end does not reach it.
   package func descends(_ process: Int32, from ancestor: Int32) -> Bool {
     guard let identity = Self.identity(of: process) else { return false }
-    var current = identity.parent
-    for _ in 0..<Self.chainLimit {
-      if current == ancestor { return true }
-      guard current > 1, let next = Self.identity(of: current) else { return false }
-      current = next.parent
-    }
-    return false
+    return Self.someAncestor(from: identity.parent) { $0 == ancestor }
   }
 
   /// Whether a process (or thread) belongs to the supervised tree: the target, or a descendant of it or of `reaper`
@@ -195,12 +201,6 @@ package final class ProcessTable: Sendable {
     guard process > 1, let identity = Self.identity(of: process) else { return false }
     if identity.process == reaper { return false }
     if identity.process == target { return targetHolds }
-    var current = identity.parent
-    for _ in 0..<Self.chainLimit {
-      if current == reaper || current == target && targetHolds { return true }
-      guard current > 1, let next = Self.identity(of: current) else { return false }
-      current = next.parent
-    }
-    return false
+    return Self.someAncestor(from: identity.parent) { $0 == reaper || $0 == target && targetHolds }
   }
 }

@@ -58,7 +58,8 @@ struct PeerMiddleware: RouterMiddleware {
 
 extension LaunchDirector {
   /// Whether a process belongs to a session: a supervisor, something in a launch's control group, something below a
-  /// supervisor or a recorded launcher, or (when its parents are gone, or the session is another daemon's) something under a filter that we are not under.
+  /// supervisor or a recorded launcher, or (when its parents are gone, or the session is another daemon's) something
+  /// under a filter that we are not under.
   /// nil when the process has ended, and its pid may be another's. DECISIONS 30
   func isInside(_ pid: Int32, _ process: SharedDescriptor) -> Bool? {
     // We ourselves never are; tests play daemon, client and supervisor in one process.
