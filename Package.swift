@@ -12,7 +12,11 @@ let common: [SwiftSetting] = [
   .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 let strict: [SwiftSetting] = common + [.strictMemorySafety()]
-let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+// The sanitizers' runtimes are not made for static programs (Scripts/stress --sanitizer).
+let isSanitized = Context.environment["AGENTSH_SANITIZED"] != nil
+let staticExecutable: [LinkerSetting] = [
+  .unsafeFlags([isSanitized ? "-static-stdlib" : "-static-executable"])
+]
 // ArgumentParser brings FoundationEssentials, Yams the whole; what its static archive needs is autolinked only when
 // everything is compiled for static linking, which would build the dependencies twice (programs and tests).
 let staticWithFoundation: [LinkerSetting] = [
@@ -76,8 +80,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     "AgentshServer",
     [
       "AgentshSession", "AgentshAPI", "AgentshConfig", "AgentshAudit", "AgentshEvent", "AgentshWire",
-      "AgentshPolicy",
-      "LinuxSystem", "CLinux",
+      "AgentshPolicy", "Cgroup", "LinuxSystem", "CLinux",
     ],
     [hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), nio("NIOPosix")]
   ),
@@ -113,7 +116,7 @@ let tests: [(String, [String])] = [
     "AgentshServerTests",
     [
       "AgentshServer", "AgentshSession", "AgentshAPI", "AgentshAudit", "AgentshConfig", "AgentshEvent",
-      "AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux",
+      "AgentshPolicy", "AgentshWire", "Cgroup", "LinuxSystem", "CLinux",
     ]
   ),
   ("AgentshClientTests", ["AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem"]),

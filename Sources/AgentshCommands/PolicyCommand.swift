@@ -1,6 +1,7 @@
 import AgentshAPI
 import AgentshClient
 import AgentshConfig
+import AgentshPolicy
 import ArgumentParser
 import FoundationEssentials
 
@@ -73,6 +74,11 @@ struct PolicyCommand: ParsableCommand {
     var policy: String?
     @Option(
       help: ArgumentHelp(
+        "A second policy that narrows it, as user_files: combine has a user's own do.", valueName: "name|file"
+      ))
+    var with: String?
+    @Option(
+      help: ArgumentHelp(
         "The workspace that variables stand for. Default: the current directory.", valueName: "dir"))
     var root: String?
     @Flag(help: "Take a policy with keys that are not enforced yet.") var allowUnenforced = false
@@ -80,17 +86,24 @@ struct PolicyCommand: ParsableCommand {
     func answer(_ question: Question) throws -> PolicyAnswer {
       let context = try ProcessContext.current()
       let local = try LocalPolicies(context, root: root)
-      let named =
-        policy.map { PolicyLibrary.isFileName($0) ? context.absolute($0) : $0 } ?? PolicyLibrary.defaultName
+      func rules(_ policy: String) throws(LoadFailure) -> PolicyRules {
+        try PolicyLibrary.load(
+          PolicyLibrary.isFileName(policy) ? context.absolute(policy) : policy,
+          directories: local.directories, context: local.policyContext, allowUnenforced: allowUnenforced
+        ).rules
+      }
+      let first = policy ?? PolicyLibrary.defaultName
       do {
-        let loaded = try PolicyLibrary.load(
-          named, directories: local.directories, context: local.policyContext,
-          allowUnenforced: allowUnenforced)
+        let main = try rules(first)
+        let together =
+          if let with { try SessionRules(main, narrowedBy: rules(with)) } else { SessionRules(main) }
         let asked = try PolicyQuestion(
           op: question.op, path: question.path, arguments: question.arguments, context: local.policyContext)
-        return try PolicyAnswer(loaded.rules, asked)
+        return try PolicyAnswer(together, asked)
       } catch let error as LoadFailure {
         throw CommandFailure("\(error)")
+      } catch let error as CombinationError {
+        throw CommandFailure("\(first) and \(with ?? "") cannot be combined: \(error)", hint: error.wayOut)
       } catch let error as PolicyQuestionError {
         throw CommandFailure(code: ExitStatus.usage, "\(error)")
       }
@@ -111,9 +124,11 @@ struct PolicyCommand: ParsableCommand {
     @OptionGroup var daemon: DaemonOptions
 
     func validate() throws {
-      if session != nil, source.policy != nil || source.root != nil || source.allowUnenforced {
+      if session != nil,
+        source.policy != nil || source.with != nil || source.root != nil || source.allowUnenforced
+      {
         throw ValidationError(
-          "--session has its own policy: leave --policy, --root and --allow-unenforced out")
+          "--session has its own policy: leave --policy, --with, --root and --allow-unenforced out")
       }
     }
 

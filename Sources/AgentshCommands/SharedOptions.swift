@@ -27,12 +27,23 @@ struct PolicyOptions: ParsableArguments {
       valueName: "name|file"))
   var policy: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A policy file of your own beside --policy NAME: the stricter decision counts. The daemon must have user_files: combine.",
+      valueName: "file"))
+  var with: String?
+
   @Flag(help: "Take a policy with keys that are not enforced yet; each is carried out as strictly as can be.")
   var allowUnenforced = false
+
+  func validate() throws {
+    if let problem = selection.problem { throw ValidationError(problem) }
+  }
 
   var selection: PolicySelection {
     var selection = PolicySelection()
     selection.name = policy
+    selection.with = with
     selection.allowUnenforced = allowUnenforced
     return selection
   }

@@ -7,7 +7,7 @@ package import AgentshWire
 /// what only looks, where a rule can stop it. The tree itself may only execute, since each open is carried out by the
 /// supervisor and the descriptor handed over.
 /// - Parameters:
-///   - rules: the session's policy.
+///   - rules: the session's. What either of two policies can stop is mediated.
 ///   - ownerUID: of the session. uid 0 keeps the capabilities that package managers need inside a container, and
 ///     changes of identity are notified.
 ///   - traced: ptrace mode.
@@ -15,12 +15,13 @@ package import AgentshWire
 ///
 /// `landlock(7)`, `capabilities(7)`.
 package func launchPlan(
-  for rules: PolicyRules, ownerUID: UInt32, traced: Bool = false, allowDegraded: Bool
+  for rules: SessionRules, ownerUID: UInt32, traced: Bool = false, allowDegraded: Bool
 ) -> LaunchPlan {
   var mediate: LaunchPlan.Mediation = [.files, .commands, .sockets, .processes]
   if traced { mediate.insert(.traced) }
   if ownerUID == 0 { mediate.insert(.identities) }
-  if !rules.signalRules.isEmpty { mediate.insert(.signals) }
+  if rules.hasSignalRules { mediate.insert(.signals) }
+  if rules.tellsDepths { mediate.insert(.depths) }
   let looks: [(FileOperation, LaunchPlan.Mediation)] = [
     (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
   ]

@@ -13,9 +13,11 @@ package struct PolicyAnswer: Sendable, Equatable {
   package let reason: String
   /// The rules that were looked at, in order, and why each matched or not.
   package let trace: [PolicyStep]
+  /// There are two policies: the trace is the one's and then the other's.
+  private let isNarrowed: Bool
 
   /// Compiles `rules` and answers. Who asks often compiles once and takes the other initializer.
-  package init(_ rules: PolicyRules, _ question: PolicyQuestion) throws(PolicyQuestionError) {
+  package init(_ rules: SessionRules, _ question: PolicyQuestion) throws(PolicyQuestionError) {
     let policy: CompiledPolicy
     do throws(PolicyError) { policy = try CompiledPolicy(rules) } catch { throw .policy(error) }
     try self.init(policy, question)
@@ -48,7 +50,22 @@ package struct PolicyAnswer: Sendable, Equatable {
     policyDecision = decided.verdict.word.description
     rule = policy.ruleName(decided)
     reason = [policy.message(decided), remark].filter { !$0.isEmpty }.joined(separator: "; ")
-    trace = try PolicyStep.trace(policy.rules, question, decided)
+    trace = try Self.trace(policy, question, decided)
+    isNarrowed = policy.rules.narrowing != nil
+  }
+
+  /// Of two policies each one's, as if it were alone.
+  private static func trace(
+    _ policy: CompiledPolicy, _ question: PolicyQuestion, _ decided: Decision
+  ) throws(PolicyQuestionError) -> [PolicyStep] {
+    guard let narrowing = policy.rules.narrowing else {
+      return try PolicyStep.trace(policy.rules.main, question, decided)
+    }
+    let own = try PolicyAnswer(SessionRules(policy.rules.main), question).trace
+    return try own
+      + PolicyAnswer(SessionRules(narrowing), question).trace.map {
+        PolicyStep(rule: SessionRules.narrowingMark + $0.rule, matched: $0.matched, why: $0.why)
+      }
   }
 
   /// For people: operation, subject, decision, rule and reason.
@@ -69,7 +86,11 @@ package struct PolicyAnswer: Sendable, Equatable {
       let name = step.rule + String(repeating: " ", count: max(0, width - step.rule.count))
       return "\(step.matched ? "->" : "  ") \(name)  \(step.why)"
     }
-    let head = trace.isEmpty ? "No rule of this list." : "Rules in order, up to the first that matches:"
+    let order =
+      isNarrowed
+      ? "Each policy's rules in order, up to the first that matches; the stricter counts:"
+      : "Rules in order, up to the first that matches:"
+    let head = trace.isEmpty ? "No rule of this list." : order
     return ([head] + lines + ["", text]).joined(separator: "\n")
   }
 
@@ -87,11 +108,17 @@ package struct PolicyAnswer: Sendable, Equatable {
     if let address = destination.address, let port = destination.port {
       return (policy.decideNetwork(address: address, port: port), "")
     }
-    for (index, rule) in policy.rules.networkRules.enumerated() where destination.isMatched(by: rule) {
-      let decision = Decision(verdict: rule.decision, list: .network, rule: Int32(truncatingIfNeeded: index))
-      return (decision, destination.remark)
+    var result: Decision?
+    for source in policy.sources {
+      let rules = policy.rules[source]?.networkRules ?? []
+      let index = rules.firstIndex { destination.isMatched(by: $0) }
+      let decision = Decision(
+        verdict: index.map { rules[$0].decision } ?? .deny, list: .network,
+        rule: index.map { Int32(truncatingIfNeeded: $0) } ?? Decision.Default.denyNetwork.rawValue,
+        source: source)
+      result = result?.stricter(decision) ?? decision
     }
-    return (Decision(.deny, .network, default: .denyNetwork), destination.remark)
+    return (result ?? Decision(.deny, .network, default: .denyNetwork), destination.remark)
   }
 
   private static func signal(
@@ -106,7 +133,10 @@ package struct PolicyAnswer: Sendable, Equatable {
       throw .badSubject(
         "signal", question.subject, "give one signal and its target, as \"SIGTERM children\"; \(names)")
     }
-    let receiver = SignalReceiver(relations: SignalTargetSet(target), pid: 0, uid: .max, name: [])
+    var relations = SignalTargetSet(target)
+    // These are in the session.
+    if [.`self`, .children, .descendants].contains(target) { relations.formUnion(SignalTargetSet(.session)) }
+    let receiver = SignalReceiver(relations: relations, pid: 0, uid: .max, name: [])
     return policy.decideSignal(Int32(set.bits.trailingZeroBitCount + 1), to: receiver)
   }
 }

@@ -15,7 +15,7 @@ package struct PolicyStep: Sendable, Equatable {
     if decided.rule == Decision.Default.floor.rawValue {
       return [
         PolicyStep(
-          rule: "agentsh-floor", matched: true, why: "what agentsh itself consists of; before every rule")
+          rule: "agentsh-floor", matched: true, why: "agentsh itself, or a control group; before every rule")
       ]
     }
     for (index, name, mismatch) in try mismatches(rules, question) where index <= last {
@@ -86,7 +86,7 @@ package struct PolicyStep: Sendable, Equatable {
     rules.commandRules = [rule]
     do throws(PolicyError) {
       var decider = FileDecider(try CompiledPolicy(rules))
-      return decider.explicitCommandDecision(PolicyAnswer.command(question)) != nil
+      return decider.explicitCommandDecision(PolicyAnswer.command(question), by: .main) != nil
     } catch { throw .policy(error) }
   }
 }

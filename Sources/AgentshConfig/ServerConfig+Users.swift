@@ -23,8 +23,8 @@ package struct PolicyGrants: Sendable, Equatable {
   package var isEmpty: Bool { users.isEmpty && groups.isEmpty }
 }
 
-/// Whether users may bring a policy of their own in place of the operator's.
-package enum UserFiles: String, Sendable, CaseIterable { case refuse, allow }
+/// Whether users may bring a policy of their own: not at all, in place of the operator's, or to narrow it.
+package enum UserFiles: String, Sendable, CaseIterable { case refuse, allow, combine }
 
 extension ServerConfig {
   mutating func readLimits(_ node: YAMLNode, _ problems: inout Problems) {
@@ -51,12 +51,7 @@ extension ServerConfig {
     if let node = fields["users"] { policyGrants.users = grants(node, "users", &problems) }
     if let node = fields["groups"] { policyGrants.groups = grants(node, "groups", &problems) }
     guard let node = fields["user_files"] else { return }
-    if case .scalar("combine", _) = node.content {
-      problems.add(node.place, "user_files: combine is not built yet", wayOut: "refuse, or allow")
-    } else {
-      let words = UserFiles.allCases.map { ($0.rawValue, $0) }
-      userFiles = node.word("user_files", words, &problems)
-    }
+    userFiles = node.word("user_files", UserFiles.allCases.map { ($0.rawValue, $0) }, &problems)
   }
 
   private func grants(

@@ -18,7 +18,7 @@ import LinuxSystem
 ///       allowed: [agent-default, ci]   # empty: all in the directory, and for a user's own daemon any file
 ///       users: {alice: [open]}     # beyond `allowed`
 ///       groups: {devs: [open]}
-///       user_files: refuse         # or allow: a user's file in place of the operator's policy
+///       user_files: refuse         # or combine: a user's file narrows the operator's policy; or allow: replaces it
 ///     roles: {admin_groups: [agentsh-admin]}
 ///     limits: {sessions: 256, launches: 64, connections: 128, events_per_second: 20000, spool_mb: 4096}   # per user
 ///     variables: {REGISTRY: registry.example.org}

@@ -35,6 +35,4 @@ struct CallerDescriptor: ~Copyable {
       CallerDescriptor(
         descriptor: FileDescriptor(owning: Int32(taken)), pidfd: pidfd, pidfdIsThread: isThread))
   }
-
-  consuming func intoDescriptor() -> FileDescriptor { descriptor }
 }

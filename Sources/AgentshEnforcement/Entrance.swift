@@ -19,7 +19,7 @@ package struct Entrance: Sendable {
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
     do throws(Frame.Failure) {
-      frame = try Frame(target: arguments.target, tty: arguments.tty)
+      frame = try Frame(target: arguments.target, tty: arguments.tty, group: arguments.group)
     } catch {
       throw .frame(error)
     }

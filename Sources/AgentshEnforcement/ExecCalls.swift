@@ -259,7 +259,7 @@ extension Mediator {
   /// SIGKILL for everybody, until nobody is left to fork another. Bounded: the main loop goes on with it, as the agent
   /// has ended.
   private func endTree() {
-    let tree = Tree(roots: [frame.ownPid, frame.target], own: frame.ownPid)
+    let tree = Tree(roots: [frame.ownPid, frame.target], own: frame.ownPid, group: frame.group)
     for _ in 0..<100 {
       if tree.signal(SIGKILL) { return }
       pause(milliseconds: 1)

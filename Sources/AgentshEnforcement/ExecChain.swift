@@ -73,8 +73,10 @@ extension Mediator {
     _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ link: inout Link, _ level: Int,
     _ scratch: inout Scratch
   ) -> Progress {
-    let inside = decidePayload(n, &exec, link, &scratch)
-    guard case .done = inside else { return inside }
+    for source in policy.sources {
+      let inside = decidePayload(n, &exec, link, by: source, &scratch)
+      guard case .done = inside else { return inside }
+    }
     var head: [UInt8] = []
     switch readHead(ofPinned: exec.image, mayBlock: scratch.mayBlock, into: &head) {
     case 0: break
@@ -123,8 +125,10 @@ extension Mediator {
 
   // MARK: - Commands inside commands
 
+  /// The command inside, where by this policy there is one.
   private func decidePayload(
-    _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ link: Link, _ scratch: inout Scratch
+    _ n: borrowing PendingNotification, _ exec: inout PreparedExec, _ link: Link, by source: PolicySource,
+    _ scratch: inout Scratch
   ) -> Progress {
     var argv = link.arguments.list()
     let base = link.name[((link.name.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...]
@@ -138,7 +142,7 @@ extension Mediator {
     } else {
       argv.insert(Array(base), at: 0)
     }
-    guard var payload = policy.transparent.payload(of: argv) else {
+    guard var payload = policy.payload(of: argv, by: source) else {
       return loader && startsSomething(argv)
         ? .refused(reason: "what the loader is to start could not be told") : .done
     }
@@ -154,8 +158,10 @@ extension Mediator {
       if policy.commandsNeedArguments {
         names.arguments = Array(payload.dropFirst().joined(separator: [UInt8(ascii: " ")]))
       }
-      if let decision = explicit(name, names, &scratch) { exec.decision = exec.decision.stricter(decision) }
-      guard let next = policy.transparent.payload(of: payload) else { return .done }
+      if let decision = explicit(name, names, by: source, &scratch) {
+        exec.decision = exec.decision.stricter(decision)
+      }
+      guard let next = policy.payload(of: payload, by: source) else { return .done }
       payload = next
     }
     return .done

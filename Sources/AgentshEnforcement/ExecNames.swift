@@ -20,37 +20,49 @@ struct CommandNames {
 }
 
 extension Mediator {
-  /// The stricter explicit match of the names, or the default.
+  /// The stricter explicit match of the names, or the default; of two policies the stricter of what each says alone.
   func decide(_ names: CommandNames, _ scratch: inout Scratch) -> Decision {
-    let canonical = explicit(names.canonical, names, &scratch)
-    var result = canonical
-    for called in names.called where called != names.canonical {
-      guard let decision = explicit(called, names, &scratch) else { continue }
-      if let known = result {
-        result = known.stricter(decision)
-      } else if !decision.permits || linksAreFixed(from: called, to: names.canonical, &scratch) {
-        result = decision
-      }
+    var result: Decision?
+    for source in policy.sources {
+      let decision = decide(names, by: source, &scratch)
+      result = result?.stricter(decision) ?? decision
     }
     return result ?? FileDecider.commandDefault(depth: names.depth)
   }
 
-  /// What a rule says of one name; nil where none matches.
-  func explicit(_ name: [UInt8], _ names: CommandNames, _ scratch: inout Scratch) -> Decision? {
+  private func decide(_ names: CommandNames, by source: PolicySource, _ scratch: inout Scratch) -> Decision {
+    var result = explicit(names.canonical, names, by: source, &scratch)
+    for called in names.called where called != names.canonical {
+      guard let decision = explicit(called, names, by: source, &scratch) else { continue }
+      if let known = result {
+        result = known.stricter(decision)
+      } else if !decision.permits || linksAreFixed(from: called, to: names.canonical, by: source, &scratch) {
+        result = decision
+      }
+    }
+    return result ?? FileDecider.commandDefault(depth: names.depth, by: source)
+  }
+
+  /// What a policy's rule says of one name; nil where none matches.
+  func explicit(
+    _ name: [UInt8], _ names: CommandNames, by source: PolicySource, _ scratch: inout Scratch
+  ) -> Decision? {
     scratch.decider.explicitCommandDecision(
       CommandRequest(
         canonical: name, called: name, calledNameCounts: false, arguments: names.arguments, depth: names.depth
-      ))
+      ), by: source)
   }
 
   private static let hopLimit = 8
 
   /// Whether the way from a called name to the object leads only through directories that the tree cannot change.
-  private func linksAreFixed(from called: [UInt8], to canonical: [UInt8], _ scratch: inout Scratch) -> Bool {
+  private func linksAreFixed(
+    from called: [UInt8], to canonical: [UInt8], by source: PolicySource, _ scratch: inout Scratch
+  ) -> Bool {
     var current = PathText(called)
     for _ in 0..<Self.hopLimit {
       replaceRootLinks(&current)
-      guard isFixed(directoryOf: current, &scratch) else { return false }
+      guard isFixed(directoryOf: current, by: source, &scratch) else { return false }
       if current.bytes.elementsEqual(canonical) { return true }
       var target = PathText()
       guard readLinkAt(frame.root, PathText(current.bytes.dropFirst()), into: &target) > 0 else {
@@ -96,8 +108,11 @@ extension Mediator {
   }
 
   /// Whether nobody in the tree can put another thing at this name: each directory on the way is a directory, and
-  /// either root's alone to write (the tree is not root), or closed by the policy for every change of an entry.
-  private func isFixed(directoryOf name: PathText, _ scratch: inout Scratch) -> Bool {
+  /// either root's alone to write (the tree is not root), or closed by the policy for every change of an entry. By this
+  /// policy alone: another session, without the one that narrows it, could have made the link.
+  private func isFixed(
+    directoryOf name: PathText, by source: PolicySource, _ scratch: inout Scratch
+  ) -> Bool {
     var prefix = PathText()
     for part in name.bytes.split(separator: UInt8(ascii: "/")) {
       let path = prefix.isEmpty ? PathText("/") : prefix
@@ -110,7 +125,7 @@ extension Mediator {
       let rootsAlone =
         frame.ownerUID != 0 && information.st_uid == 0 && information.st_mode & 0o022 == 0
         && !identitiesVary.load(ordering: .relaxed)
-      if !rootsAlone, !isClosed(prefix, &scratch) { return false }
+      if !rootsAlone, !isClosed(prefix, by: source, &scratch) { return false }
     }
     return true
   }
@@ -119,19 +134,9 @@ extension Mediator {
     .create, .delete, .rmdir, .mkdir, .rename, .link, .symlink, .mknod,
   ]
 
-  private func isClosed(_ name: PathText, _ scratch: inout Scratch) -> Bool {
-    for operation in Self.changes where scratch.decider.decide(operation, name).permits { return false }
+  private func isClosed(_ name: PathText, by source: PolicySource, _ scratch: inout Scratch) -> Bool {
+    for operation in Self.changes
+    where scratch.decider.decide(operation, name, by: source)?.permits ?? true { return false }
     return true
-  }
-}
-
-extension CompiledPolicy {
-  /// The verdict that every command gets, whatever its name, arguments and depth; nil where it depends.
-  var uniformCommandDecision: Decision? {
-    guard let first = rules.commandRules.first, first.argumentPatterns.isEmpty, first.minDepth ?? 0 == 0,
-      first.maxDepth == nil,
-      first.commands.isEmpty || first.commands.contains(where: { $0 == "*" || $0 == "**" || $0 == "/**" })
-    else { return nil }
-    return Decision(verdict: first.decision, list: .command, rule: 0)
   }
 }

@@ -12,6 +12,8 @@ package struct Frame: Sendable {
   package let target: Int32
   /// Descriptor of the launcher's controlling terminal, if it was handed over.
   package let tty: Int32?
+  /// The list of the tree's control group, if it was handed over.
+  package let group: Int32?
   /// `/bin` and its like, where it is a link to `usr/bin` that only root can change.
   package let rootLinks: [PathText]
   /// Where file systems begin whose server may be slow or supervised itself (FUSE, NFS …).
@@ -24,7 +26,7 @@ package struct Frame: Sendable {
     case mounts(errno: Int32)
   }
 
-  package init(target: Int32, tty: Int32?) throws(Failure) {
+  package init(target: Int32, tty: Int32?, group: Int32? = nil) throws(Failure) {
     let opened = openAt(-1, PathText("/"), flags: O_PATH | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { throw .root(errno: Int32(-opened)) }
     root = Int32(opened)
@@ -33,6 +35,7 @@ package struct Frame: Sendable {
     ownPid = currentProcess()
     self.target = target
     self.tty = tty
+    self.group = group
     guard Self.sharesRoot(with: target) else { throw .anotherRoot }
     rootLinks = Self.findRootLinks(root)
     do throws(SystemCallError) { remoteMounts = try RemoteMounts() } catch {

@@ -32,9 +32,7 @@ extension Mediator {
     case .unreachable:
       refuse(notification, .file, FileOperation.list.rawValue, EACCES, scratch, started)
       return
-    case .taken(let taken):
-      directory = taken.descriptor.number
-      notification.keep(taken.intoDescriptor())
+    case .taken(let taken): directory = notification.keep(taken.descriptor)
     }
     var information = stat()
     guard nameOfDescriptor(directory, into: &scratch.name) == 0 else {

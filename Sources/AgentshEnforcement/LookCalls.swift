@@ -261,8 +261,7 @@ extension Mediator {
     case .failed(let errno): notification.fail(errno)
     case .unreachable: notification.fail(EACCES)
     case .taken(let taken):
-      let watcher = taken.descriptor.number
-      notification.keep(taken.intoDescriptor())
+      let watcher = notification.keep(taken.descriptor)
       addWatch(notification, &scratch, started, by: watcher)
     }
   }

@@ -256,7 +256,7 @@ struct MainLoop: ~Copyable {
     if exitStatus != nil, filterIsUnused() { return true }
     let tree = Tree(
       roots: isParent ? [supervisor.mediator.frame.ownPid] : [supervisor.arguments.target],
-      own: supervisor.mediator.frame.ownPid)
+      own: supervisor.mediator.frame.ownPid, group: supervisor.mediator.frame.group)
     guard let since = termAt else {
       termAt = monotonicClock()
       return tree.signal(SIGTERM) && exitStatus != nil

@@ -32,7 +32,7 @@ package final class Mediator: Sendable {
     tracer: Tracer? = nil
   ) {
     self.policy = policy
-    uniformCommand = policy.uniformCommandDecision
+    uniformCommand = policy.commandIsUniform
     self.frame = frame
     self.recorder = recorder
     self.processes = processes

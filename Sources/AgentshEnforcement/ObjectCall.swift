@@ -80,7 +80,7 @@ extension Mediator {
       case .unreachable:
         refuse(notification, .file, operation.rawValue, EACCES, scratch, started)
         return
-      case .taken(let taken): found = named(taken.intoDescriptor(), &scratch.name)
+      case .taken(let taken): found = named(taken.descriptor, &scratch.name)
       }
     } else if isOwn {
       let opened = ProcPath(notification.thread, "cwd").open(flags: O_PATH | O_CLOEXEC)
@@ -95,14 +95,12 @@ extension Mediator {
     case .mustWait: handOver(notification)
     case .failed(let errno): notification.fail(errno)
     case .object(let object):
+      let pin = notification.keep(object)
       // Closing the last descriptor of a socket may wait, and ours may be the last; any of a file elsewhere may.
       if isTaken, !scratch.mayBlock, scratch.name.starts(with: "socket:") || frame.isRemote(scratch.name) {
-        notification.keep(object)
         handOver(notification)
         return
       }
-      let pin = object.number
-      notification.keep(object)
       var information = stat()
       guard statDescriptor(pin, &information) == 0 else {
         notification.fail(EACCES)
@@ -111,8 +109,9 @@ extension Mediator {
       let isFree = isTaken && question == .look && !isPathOnly(pin)
       var decision = Decision(.allow, .file, default: .mechanism)
       if !isFree {
-        let asked = decideObject(FileOperations(operation), information, &scratch)
-        if question != .cut || policy.tellsTruncating(asked) { decision = asked }
+        decision =
+          question == .cut
+          ? decideCut(information, &scratch) : decideObject(FileOperations(operation), information, &scratch)
       }
       guard decision.permits else {
         let errno = question == .look ? ENOENT : EACCES
@@ -158,15 +157,31 @@ extension Mediator {
   /// that the tree holds are no files of any rule. What has lost its name is decided by the one that it had, too:
   /// otherwise a rule would end where its file is deleted.
   func decideObject(_ operations: FileOperations, _ information: stat, _ scratch: inout Scratch) -> Decision {
-    let nameless = Decision(.allow, .file, default: .mechanism)
-    guard scratch.name.starts(with: "/") else { return nameless }
+    guard scratch.name.starts(with: "/") else { return Self.nameless }
     let decision = scratch.decider.decideAll(operations, scratch.name)
     guard endsInDeleted(scratch.name) else { return decision }
-    if information.st_nlink == 0, scratch.name.starts(with: "/memfd:") { return nameless }
-    scratch.spare = scratch.name
-    scratch.spare.truncate(to: scratch.name.count - Mediator.deletedMark.utf8CodeUnitCount)
+    guard takeFormerName(information, &scratch) else { return Self.nameless }
     return scratch.decider.decideAll(operations, scratch.spare).stricter(decision)
   }
+
+  /// As `decideObject`, on cutting what is open for writing.
+  private func decideCut(_ information: stat, _ scratch: inout Scratch) -> Decision {
+    guard scratch.name.starts(with: "/") else { return Self.nameless }
+    let decision = scratch.decider.decideCut(scratch.name) ?? Self.nameless
+    guard endsInDeleted(scratch.name) else { return decision }
+    guard takeFormerName(information, &scratch) else { return Self.nameless }
+    return scratch.decider.decideCut(scratch.spare).map(decision.stricter) ?? decision
+  }
+
+  /// Puts the name that a deleted thing had into `scratch.spare`; false for a memfd, which had none.
+  private func takeFormerName(_ information: stat, _ scratch: inout Scratch) -> Bool {
+    if information.st_nlink == 0, scratch.name.starts(with: "/memfd:") { return false }
+    scratch.spare = scratch.name
+    scratch.spare.truncate(to: scratch.name.count - Mediator.deletedMark.utf8CodeUnitCount)
+    return true
+  }
+
+  private static let nameless = Decision(.allow, .file, default: .mechanism)
 
   static let empty = PathText()
 }

@@ -152,8 +152,7 @@ extension Mediator {
   /// O_TRUNC is writing, unless a rule tells truncating from it.
   private func cutting(_ request: OpenRequest, _ decision: Decision, _ scratch: inout Scratch) -> Decision {
     guard request.truncates, policy.restricted.contains(FileOperations(.truncate)) else { return decision }
-    let onCut = scratch.decider.decide(.truncate, scratch.name)
-    return policy.tellsTruncating(onCut) ? decision.stricter(onCut) : decision
+    return scratch.decider.decideCut(scratch.name).map(decision.stricter) ?? decision
   }
 
   // MARK: slow

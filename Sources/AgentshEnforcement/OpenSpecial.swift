@@ -20,9 +20,7 @@ extension Mediator {
 
   /// Whether a read would not wait: there is something to read, or the writer has gone.
   func wouldNotWait(_ descriptor: Int32) -> Bool {
-    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    // SAFETY: one entry, alive across the call.
-    return unsafe poll(&entry, 1, 0) > 0
+    poll([(descriptor, Int16(POLLIN))], milliseconds: 0)[0] != 0
   }
 
   func isFifo(_ descriptor: Int32) -> Bool {

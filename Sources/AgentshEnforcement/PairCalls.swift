@@ -64,7 +64,7 @@ extension Mediator {
           errno = renamePinned(&scratch, oldParent, oldLeaf, newParent.number, newLeaf, flags)
         } else {
           errno = carried
-          if carried == EACCES { decision = Decision(verdict: .deny, list: .file, rule: decision.rule) }
+          if carried == EACCES { decision = denial(decision, .rename, &scratch) }
         }
       }
       finishPair(notification, .rename, decision, errno, &scratch, started)
@@ -160,9 +160,7 @@ extension Mediator {
       ? scratch.decider.decideAll([FileOperations(.link), FileOperations(.create)], scratch.nameOther)
       : stricter(.link, &scratch)
     var errno = EACCES
-    if decision.permits, !nameless, loosens(&scratch, isDirectory: false) {
-      decision = Decision(verdict: .deny, list: .file, rule: decision.rule)
-    }
+    if decision.permits, !nameless, loosened(&scratch) != nil { decision = denial(decision, .link, &scratch) }
     if decision.permits {
       guard notification.isAlive() else { return }
       scratch.text.removeAll()
@@ -224,13 +222,22 @@ extension Mediator {
     return name.withEnd(at: name.count - 1, body)
   }
 
-  /// Whether the new name permits an operation that the old one does not: the move would carry the thing out of its rule.
-  private func loosens(_ scratch: inout Scratch, isDirectory: Bool) -> Bool {
-    for operation in FileOperation.allCases where operation != .rename && operation != .link {
-      let loose = onPlainName(&scratch.nameOther) { scratch.decider.decide(operation, $0).permits }
-      if loose, !onPlainName(&scratch.name, { scratch.decider.decide(operation, $0).permits }) { return true }
+  /// The policy by which the new name permits an operation that the old one does not: the move would carry the thing out
+  /// of its rule.
+  private func loosened(_ scratch: inout Scratch) -> PolicySource? {
+    onPlainName(&scratch.nameOther) { new in
+      onPlainName(&scratch.name) { old in scratch.decider.loosened(from: old, to: new) }
     }
-    return false
+  }
+
+  /// What a move is denied with that both names permit: the rule about moving of the policy that would be left.
+  private func denial(
+    _ decision: Decision, _ operation: FileOperation, _ scratch: inout Scratch
+  ) -> Decision {
+    let source = loosened(&scratch) ?? decision.source
+    guard source != decision.source else { return decision.denied }
+    let own = onPlainName(&scratch.name) { scratch.decider.decide(operation, $0, by: source) }
+    return (own ?? decision).denied
   }
 
   /// Whether this rename carries anything out of its rule: 0, EACCES, or EXDEV for a directory that is not of one rule.
@@ -238,24 +245,20 @@ extension Mediator {
     _ scratch: inout Scratch, _ oldParent: Int32, _ oldLeaf: Int, exchange: Bool, _ newParent: Int32,
     _ newLeaf: Int
   ) -> Int32 {
-    if loosens(&scratch, isDirectory: false) { return EACCES }
+    if loosened(&scratch) != nil { return EACCES }
     if exchange {
       swap(&scratch.name, &scratch.nameOther)
-      let back = loosens(&scratch, isDirectory: false)
+      let back = loosened(&scratch) != nil
       swap(&scratch.name, &scratch.nameOther)
       if back { return EACCES }
     }
     let oldIsDirectory = leafIsDirectory(oldParent, scratch.name, oldLeaf, &scratch.text)
     let newIsDirectory = exchange && leafIsDirectory(newParent, scratch.nameOther, newLeaf, &scratch.text)
     guard oldIsDirectory || newIsDirectory else { return 0 }
-    let alike = onPlainName(&scratch.nameOther) { other in
-      onPlainName(&scratch.name) { scratch.decider.decidesAlike($0, other) }
+    let stays = onPlainName(&scratch.nameOther) { new in
+      onPlainName(&scratch.name) { old in scratch.decider.keepsRules(from: old, to: new) }
     }
-    if alike { return 0 }
-    let uniform =
-      onPlainName(&scratch.name) { scratch.decider.isUniform($0, .all) }
-      && onPlainName(&scratch.nameOther) { scratch.decider.isUniform($0, .all) }
-    return uniform ? 0 : EXDEV
+    return stays ? 0 : EXDEV
   }
 
   private func leafIsDirectory(_ parent: Int32, _ name: PathText, _ leaf: Int, _ text: inout PathText) -> Bool

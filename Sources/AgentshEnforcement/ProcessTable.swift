@@ -8,6 +8,8 @@ package final class ProcessTable: Sendable {
   package static let limit = 16_384
   /// Depth of a process whose ancestry is not known: nested.
   package static let unknownDepth = UInt32.max
+  /// So many parents are followed.
+  private static let chainLimit = 1024
   /// How long an entry is believed: shorter than the numbers take to come round again.
   private static let lifetime: UInt64 = 2_000_000_000
 
@@ -22,10 +24,23 @@ package final class ProcessTable: Sendable {
 
   private let entries = Mutex<[Int32: Entry]>([:])
   private let target: Int32
+  /// Says whether the target's number is still the target's: it ends before its tree does, and the number is used again.
+  private let targetHandle: FileDescriptor
+  /// Whether rules tell depths inside the tree apart (`PolicyRules.tellsDepths`).
+  private let tellsDepths: Bool
   /// Whether the launcher has become the agent.
   private let started = Atomic<Bool>(false)
 
-  package init(target: Int32) { self.target = target }
+  /// `target` is alive, and a child of ours or waiting for us.
+  package init(target: Int32, tellsDepths: Bool) {
+    self.target = target
+    self.tellsDepths = tellsDepths
+    // Without one nobody is the target, and every depth is unknown.
+    targetHandle = FileDescriptor(owning: Int32(max(openPidfd(target), -1)))
+  }
+
+  /// Whether the target has not been reaped yet: what was read of its number before is the target's. `kill(2)`, signal 0.
+  private var targetHolds: Bool { ![-Int(ESRCH), -Int(EBADF)].contains(sendSignal(targetHandle.number, 0)) }
 
   /// The entry of a thread, read from the kernel when it is not known or no longer believed. nil when the thread is
   /// gone.
@@ -84,7 +99,44 @@ package final class ProcessTable: Sendable {
   package func commandDepth(_ entry: Entry?) -> UInt32 {
     guard let entry else { return Self.unknownDepth }
     if entry.process == target, !started.load(ordering: .acquiring) { return 0 }
-    return max(1, entry.depth)
+    return max(1, tellsDepths ? depthNow(of: entry.process) : entry.depth)
+  }
+
+  /// How many forks lie between the target and a process that waits for our answer. Nothing is believed that was read
+  /// before, for a number may be another's by now; and the chain is read twice: a process has the same parent both times
+  /// only if that one lived in between, for an orphan goes to us, and no other way leads to a new parent (the filter's
+  /// `depths`). Who has lost a parent so is of unknown depth.
+  private func depthNow(of process: Int32) -> UInt32 {
+    guard let chain = ancestors(of: process), chain == ancestors(of: process) else {
+      return Self.unknownDepth
+    }
+    return UInt32(chain.count)
+  }
+
+  /// Parents up to the target, which is the last; nil where they do not lead there.
+  private func ancestors(of process: Int32) -> [Int32]? {
+    var chain: [Int32] = []
+    if process != target {
+      guard process > 1, let identity = Self.identity(of: process) else { return nil }
+      let leads = Self.someAncestor(from: identity.parent) { ancestor in
+        chain.append(ancestor)
+        return ancestor == target
+      }
+      guard leads else { return nil }
+    }
+    return targetHolds ? chain : nil
+  }
+
+  /// Whether a parent that is followed, from `first` on, is the wanted one. Asked from the kernel each time; a chain that
+  /// is broken by an end, or too long, leads to nobody.
+  private static func someAncestor(from first: Int32, isWanted: (Int32) -> Bool) -> Bool {
+    var current = first
+    for _ in 0..<chainLimit {
+      if isWanted(current) { return true }
+      guard current > 1, let next = identity(of: current) else { return false }
+      current = next.parent
+    }
+    return false
   }
 
   /// The launcher's exec was let through: what comes from now on comes from inside.
@@ -119,11 +171,11 @@ package final class ProcessTable: Sendable {
 
   /// Follows parents up to the target. Bounded; a chain that does not reach it is of unknown depth.
   private func depth(of process: Int32, parent: Int32) -> UInt32 {
-    if process == target { return 0 }
+    if process == target { return targetHolds ? 0 : Self.unknownDepth }
     var steps: UInt32 = 1
     var current = parent
-    while steps < 1024 {
-      if current == target { return steps }
+    while steps < Self.chainLimit {
+      if current == target { return targetHolds ? steps : Self.unknownDepth }
       if let known = entries.withLock({ $0[current] }), known.process == current,
         monotonicClock() &- known.readAt < Self.lifetime
       {
@@ -139,13 +191,7 @@ package final class ProcessTable: Sendable {
   /// Whether a process comes from `ancestor` by any number of forks. A chain that is broken by an end does not reach it.
   package func descends(_ process: Int32, from ancestor: Int32) -> Bool {
     guard let identity = Self.identity(of: process) else { return false }
-    var current = identity.parent
-    for _ in 0..<1024 {
-      if current == ancestor { return true }
-      guard current > 1, let next = Self.identity(of: current) else { return false }
-      current = next.parent
-    }
-    return false
+    return Self.someAncestor(from: identity.parent) { $0 == ancestor }
   }
 
   /// Whether a process (or thread) belongs to the supervised tree: the target, or a descendant of it or of `reaper`
@@ -154,13 +200,7 @@ package final class ProcessTable: Sendable {
   package func isMember(_ process: Int32, reaper: Int32) -> Bool {
     guard process > 1, let identity = Self.identity(of: process) else { return false }
     if identity.process == reaper { return false }
-    if identity.process == target { return true }
-    var current = identity.parent
-    for _ in 0..<1024 {
-      if current == target || current == reaper { return true }
-      guard current > 1, let next = Self.identity(of: current) else { return false }
-      current = next.parent
-    }
-    return false
+    if identity.process == target { return targetHolds }
+    return Self.someAncestor(from: identity.parent) { $0 == reaper || $0 == target && targetHolds }
   }
 }

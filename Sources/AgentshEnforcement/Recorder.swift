@@ -141,7 +141,7 @@ package final class Recorder: Sendable {
     writer.byte(effect.rawValue)
     writer.integer(UInt16(truncatingIfNeeded: outcome.errno))
     writer.byte(outcome.decision.verdict.rawValue)
-    writer.byte(outcome.decision.list.rawValue)
+    writer.byte(outcome.decision.listCode)
     writer.integer(outcome.decision.rule)
   }
 

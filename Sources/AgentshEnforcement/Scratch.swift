@@ -43,8 +43,17 @@ extension FileDecider {
     decideAll(operations, path: name.span)
   }
 
-  mutating func decidesAlike(_ a: PathText, _ b: PathText) -> Bool { decidesAlike(below: a.span, b.span) }
-  mutating func isUniform(_ name: PathText, _ operations: FileOperations) -> Bool {
-    isUniform(below: name.span, operations)
+  mutating func decideCut(_ name: PathText) -> Decision? { decideCut(path: name.span) }
+
+  mutating func decide(_ operation: FileOperation, _ name: PathText, by source: PolicySource) -> Decision? {
+    decide(operation, path: name.span, by: source)
+  }
+
+  mutating func loosened(from old: PathText, to new: PathText) -> PolicySource? {
+    loosened(from: old.span, to: new.span)
+  }
+
+  mutating func keepsRules(from old: PathText, to new: PathText) -> Bool {
+    keepsRules(from: old.span, to: new.span)
   }
 }

@@ -246,7 +246,7 @@ extension Mediator {
     if receiver.facts.pid == frame.ownPid || !receiver.isMember && isOurProgram(receiver.facts.pid) {
       return Decision(.deny, .signal, default: .floor)
     }
-    if policy.rules.signalRules.isEmpty {
+    if !policy.hasSignalRules {
       // Asked only where the kernel does not scope signals by itself.
       return receiver.isMember
         ? Decision(.allow, .signal, default: .mechanism) : Decision(.deny, .signal, default: .denySignals)

@@ -129,8 +129,7 @@ package struct CallerSocket: ~Copyable {
     case .unreachable: return .unreachable
     case .taken(let taken): caller = taken
     }
-    let number = caller.descriptor.number
-    n.keep(caller.descriptor)
+    let number = n.keep(caller.descriptor)
     guard case .success(let domain) = socketOption(number, SO_DOMAIN),
       case .success(let type) = socketOption(number, SO_TYPE),
       case .success(let proto) = socketOption(number, SO_PROTOCOL)

@@ -65,13 +65,15 @@ package final class Supervisor: Sendable {
     } catch {
       throw .policy(error)
     }
-    let processes = ProcessTable(target: arguments.target)
-    recorder = Recorder(processes: processes, logAllowed: welcome.policy.audit.logAllowed)
+    let processes = ProcessTable(target: arguments.target, tellsDepths: welcome.policy.tellsDepths)
+    recorder = Recorder(processes: processes, logAllowed: welcome.policy.logAllowed)
     helpers = HelperPool(listener: listener)
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers,
       tracer: entrance.tracing?.tracer)
     receivers = Receivers(listener: listener, mediator: mediator)
+    let tree = Tree(
+      roots: [currentProcess(), arguments.target], own: currentProcess(), group: arguments.group)
     let target = arguments.target
     let recorder = self.recorder
     sender = EventSender(
@@ -79,7 +81,7 @@ package final class Supervisor: Sendable {
     ) {
       recorder.lifecycle("the event spool is full: the session ends (on_overflow: kill)")
       sendSignal(toPid: target, SIGKILL)
-      Tree(roots: [currentProcess(), target], own: currentProcess()).signal(SIGKILL)
+      tree.signal(SIGKILL)
     }
   }
 

@@ -1,15 +1,20 @@
+import Cgroup
 import CLinux
 import LinuxSystem
 
-/// Ends every process of a tree, by walking it: each process whose parents lead to one of `roots`. Used where there is
-/// no cgroup to kill. As the subreaper's own descendants cannot leave it, walking until nobody is found finds all.
+/// Ends every process of a tree, by walking it: each process whose parents lead to one of `roots`. As the subreaper's own
+/// descendants cannot leave it, walking until nobody is found finds all. Who is not the tree's subreaper has the list of
+/// its control group, where there is one: orphans are in it still.
 package struct Tree {
   private let roots: Set<Int32>
   private let own: Int32
+  private let group: Int32?
 
-  package init(roots: Set<Int32>, own: Int32) {
+  /// `group`: a descriptor of the group's `cgroup.procs`.
+  package init(roots: Set<Int32>, own: Int32, group: Int32? = nil) {
     self.roots = roots
     self.own = own
+    self.group = group
   }
 
   /// Live members now (zombies are not), and whether these are all: where /proc cannot be read (EMFILE, ENOMEM), nobody
@@ -28,7 +33,7 @@ package struct Tree {
         if error.errno != ENOENT, error.errno != ESRCH { areAll = false }
       }
     }
-    let found = parents.keys.filter { pid in
+    var found = parents.keys.filter { pid in
       guard pid != own, !dead.contains(pid) else { return false }
       var current = pid
       for _ in 0..<4096 {
@@ -38,6 +43,9 @@ package struct Tree {
       }
       return false
     }
+    guard let group else { return (found, areAll) }
+    guard let members = cgroupMembers(group) else { return (found, false) }
+    found += Set(members).subtracting(found).subtracting([own])
     return (found, areAll)
   }
 

@@ -78,4 +78,13 @@ struct CommandList: Sendable {
   func holds(_ index: Int, depth: UInt32) -> Bool {
     depth >= rules[index].minDepth ?? 0 && depth <= rules[index].maxDepth ?? .max
   }
+
+  /// The verdict that every command gets, whatever its name, arguments and depth; nil where it depends.
+  var uniformDecision: Decision? {
+    guard let first = rules.first, first.argumentPatterns.isEmpty, first.minDepth ?? 0 == 0,
+      first.maxDepth == nil,
+      first.commands.isEmpty || first.commands.contains(where: { $0 == "*" || $0 == "**" || $0 == "/**" })
+    else { return nil }
+    return Decision(verdict: first.decision, list: .command, rule: 0)
+  }
 }

@@ -18,4 +18,7 @@ extension Decision {
   package func stricter(_ other: Decision) -> Decision {
     other.verdict.strictness > verdict.strictness ? other : self
   }
+
+  /// The stricter of this one and what a narrowing policy decides; this one where they are equally strict.
+  func narrowed(by other: Decision) -> Decision { stricter(other.by(.narrowing)) }
 }

@@ -29,7 +29,7 @@ package struct EnvironmentFilter: Sendable {
   {
     self.allow = try Self.compile(allow, field: "allow")
     self.deny = try Self.compile(deny, field: "deny")
-    exactlyAllowed = Set(allow.filter { name in !name.utf8.contains { "*?[{\\".utf8.contains($0) } })
+    exactlyAllowed = Set(allow.filter(EnvironmentRules.isExact))
     hasAllowList = !allow.isEmpty
     self.maxBytes = maxBytes.map(Int.init)
     self.maxKeys = maxKeys.map(Int.init)

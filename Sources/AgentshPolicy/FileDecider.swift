@@ -1,130 +1,126 @@
 /// Decides about files, Unix sockets and commands by a policy; one thread's own. It keeps what it learnt about paths in
 /// memory reserved at the start: a decision that repeats costs one look-up for each byte of the path, and neither
 /// allocates, locks nor counts references. Every byte sequence has a decision.
+///
+/// Of two policies each decides for itself, by memory of its own, and the stricter decision is the answer.
 package struct FileDecider: ~Copyable {
   package let policy: CompiledPolicy
-  var files: LazyAutomaton
-  private var sockets: LazyAutomaton
-  var commands: LazyAutomaton
-  var regexes = RegexMatcher()
-  // The policy's tables again, so that nothing is retained to read them.
-  private let fileList: PathList
-  private let socketList: PathList
-  let commandList: CommandList
+  private var main: RulesDecider
+  private var narrowing: RulesDecider?
 
-  /// Reserves `limits` for files, a quarter or less of it for sockets and for commands.
+  /// Reserves `limits` for files, a quarter or less of it for sockets and for commands; for each policy.
   package init(_ policy: CompiledPolicy, limits: PathCacheLimits = PathCacheLimits()) {
     self.policy = policy
-    fileList = policy.files
-    socketList = policy.sockets
-    commandList = policy.commands
-    var small = limits
-    small.states = min(limits.states, 4096)
-    small.cells = min(limits.cells, 1 << 19)
-    small.members = min(limits.members, 1 << 18)
-    files = LazyAutomaton(
-      fileList.program, ruleOperations: fileList.operations, operationCount: fileList.operationCount,
-      limits: limits)
-    sockets = LazyAutomaton(
-      socketList.program, ruleOperations: socketList.operations, operationCount: socketList.operationCount,
-      limits: small)
-    commands = LazyAutomaton(
-      commandList.program, ruleOperations: [], operationCount: 0, limits: small)
+    main = RulesDecider(policy.main, limits: limits)
+    if let more = policy.narrowing {
+      narrowing = RulesDecider(more, limits: limits)
+    } else {
+      narrowing = nil
+    }
   }
 
   /// Decides `operation` on the canonical absolute path of an object.
   package mutating func decide(_ operation: FileOperation, path: borrowing Span<UInt8>) -> Decision {
-    let end = files.walk(path)
-    let index = Int(operation.rawValue)
-    return fileList.decision(files.firstRule(at: end, operation: index), operation: index)
+    let own = main.decide(operation, path: path)
+    guard let other = narrowing?.decide(operation, path: path) else { return own }
+    return own.narrowed(by: other)
+  }
+
+  /// What one of the policies decides by itself; nil where there is none.
+  package mutating func decide(
+    _ operation: FileOperation, path: borrowing Span<UInt8>, by source: PolicySource
+  ) -> Decision? {
+    switch source {
+    case .main: main.decide(operation, path: path)
+    case .narrowing: narrowing?.decide(operation, path: path).by(.narrowing)
+    }
   }
 
   /// Decides several operations on one path, as an open that creates, truncates and writes: the decision of the
   /// strictest (deny, approve, soft_delete, redirect, audit, allow). Denies when there is no operation.
   package mutating func decideAll(_ operations: FileOperations, path: borrowing Span<UInt8>) -> Decision {
-    let end = files.walk(path)
-    var rest = operations.intersection(.all).rawValue
-    var result: Decision?
-    while rest != 0 {
-      let index = rest.trailingZeroBitCount
-      rest &= rest - 1
-      let one = fileList.decision(files.firstRule(at: end, operation: index), operation: index)
-      result = result?.stricter(one) ?? one
-    }
-    return result ?? Decision(.deny, .file, default: .unresolved)
+    let own = main.decideAll(operations, path: path)
+    guard let other = narrowing?.decideAll(operations, path: path) else { return own }
+    return own.narrowed(by: other)
+  }
+
+  /// Decides on truncating what may be written: only rules that tell the one from the other have a say; nil for none.
+  package mutating func decideCut(path: borrowing Span<UInt8>) -> Decision? {
+    let own = main.decideCut(path)
+    guard let other = narrowing?.decideCut(path) else { return own }
+    return own?.narrowed(by: other) ?? other.by(.narrowing)
   }
 
   /// Decides what is done with the socket at a canonical absolute path, or the abstract socket `@name`.
   package mutating func decideSocket(_ operation: SocketOperation, path: borrowing Span<UInt8>) -> Decision {
-    let end = sockets.walk(path)
-    let index = Int(operation.rawValue)
-    return socketList.decision(sockets.firstRule(at: end, operation: index), operation: index)
+    let own = main.decideSocket(operation, path: path)
+    guard let other = narrowing?.decideSocket(operation, path: path) else { return own }
+    return own.narrowed(by: other)
+  }
+
+  // MARK: moving
+
+  /// The policy by which `new` permits an operation that `old` does not: a move would carry the thing out of its rule.
+  /// Each is asked alone: what one of them denies must not go to where only the other does.
+  package mutating func loosened(from old: borrowing Span<UInt8>, to new: borrowing Span<UInt8>)
+    -> PolicySource?
+  {
+    let moving: FileOperations = [FileOperations(.rename), FileOperations(.link)]
+    let own = main.permitted(new).subtracting(main.permitted(old))
+    if !own.isSubset(of: moving) { return .main }
+    guard let after = narrowing?.permitted(new), let before = narrowing?.permitted(old) else { return nil }
+    return after.subtracting(before).isSubset(of: moving) ? nil : .narrowing
+  }
+
+  /// Whether the directory `old` can become `new` without carrying anything out of its rule: by each policy everything
+  /// below both names is decided alike, or permitted by one rule.
+  package mutating func keepsRules(from old: borrowing Span<UInt8>, to new: borrowing Span<UInt8>) -> Bool {
+    main.keepsRules(from: old, to: new) && narrowing?.keepsRules(from: old, to: new) ?? true
   }
 
   /// Whether everything below the directory `path` is surely permitted, for each of `operations` by one rule (or by
-  /// rules that all say `allow`): then moving the directory moves nothing out of its rule. False when in doubt.
+  /// rules that all say `allow`). False when in doubt.
   package mutating func isUniform(below path: borrowing Span<UInt8>, _ operations: FileOperations) -> Bool {
-    var end = files.walk(path)
-    if path.count == 0 { return false }
-    if path[path.count - 1] != UInt8(ascii: "/") { end = files.extend(end, by: UInt8(ascii: "/")) }
-    files.load(end)
-    var rest = operations.intersection(.all).rawValue
-    if rest == 0 { return false }
-    while rest != 0 {
-      if !isUniformLoaded(operation: rest.trailingZeroBitCount) { return false }
-      rest &= rest - 1
-    }
-    return true
+    main.isUniform(below: path, operations) && narrowing?.isUniform(below: path, operations) ?? true
   }
 
-  /// Whether every name below the directory `a` is decided as the same name below `b` is, whatever the operation: then
-  /// renaming one to the other carries nothing out of its rule, also where rules such as `**/.env` look into it.
+  /// Whether every name below the directory `a` is decided as the same name below `b` is, whatever the operation, also
+  /// where rules such as `**/.env` look into it.
   package mutating func decidesAlike(below a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>) -> Bool {
-    guard let left = statesBelow(a), let right = statesBelow(b) else { return false }
-    return left == right
+    main.decidesAlike(below: a, b) && narrowing?.decidesAlike(below: a, b) ?? true
   }
 
-  /// The program's states after `path` and a slash: all that what follows is decided by.
-  private mutating func statesBelow(_ path: borrowing Span<UInt8>) -> [Int]? {
-    if path.count == 0 { return nil }
-    var end = files.walk(path)
-    if path[path.count - 1] != UInt8(ascii: "/") { end = files.extend(end, by: UInt8(ascii: "/")) }
-    files.load(end)
-    var states: [Int] = []
-    files.forEachMember { member in
-      states.append(member)
-      return true
+  // MARK: commands
+
+  /// Decides a command. A name that no rule matches has no opinion; of the canonical and the called name the stricter
+  /// explicit match counts, and the default only when neither matches.
+  package mutating func decideCommand(_ request: borrowing CommandRequest) -> Decision {
+    let own = main.decideCommand(request)
+    guard let other = narrowing?.decideCommand(request) else { return own }
+    return own.narrowed(by: other)
+  }
+
+  /// What holds for a command that no rule matches.
+  package static func commandDefault(depth: UInt32, by source: PolicySource = .main) -> Decision {
+    Decision(.deny, .command, default: depth == 0 ? .denyCommands : .denyExecve).by(source)
+  }
+
+  /// What the rules of one of the policies say of a command; nil where none matches: for what is looked at more closely
+  /// (a transparent command's payload) the stricter explicit decision counts.
+  package mutating func explicitCommandDecision(
+    _ request: borrowing CommandRequest, by source: PolicySource
+  ) -> Decision? {
+    switch source {
+    case .main: main.explicitCommandDecision(request)
+    case .narrowing: narrowing?.explicitCommandDecision(request)?.by(.narrowing)
     }
-    return states
   }
 
-  /// For the states that `files` has loaded: in the order of rules, the first that accepts everything decides, unless
-  /// one before it might accept something else.
-  private func isUniformLoaded(operation: Int) -> Bool {
-    var mayAllow = false
-    var answer: Bool?
-    files.forEachMember { member in
-      let rule = files.program.owningRule[member]
-      if fileList.operations[Int(rule)] & (1 << UInt32(operation)) == 0 { return true }
-      let verdict = fileList.verdicts[Int(rule)]
-      let bit = UInt64(1) << UInt64(member % 64)
-      if files.program.acceptsAnythingMore[member / 64] & bit != 0 {
-        answer = verdict == .allow || (verdict == .audit && !mayAllow)
-        return false
-      }
-      if files.program.isFinal(member) { return true }
-      if verdict == .allow {
-        mayAllow = true
-        return true
-      }
-      answer = false
-      return false
+  /// How many states the automata for files have learnt: each at most `PathCacheLimits.states`.
+  package var learntStates: Int {
+    switch narrowing {
+    case .some(let more): main.learntStates + more.learntStates
+    case .none: main.learntStates
     }
-    return answer ?? (fileList.defaults[operation].verdict == .allow)
   }
-}
-
-extension FileDecider {
-  /// How many states the automaton for files has learnt: bounded by `PathCacheLimits.states`.
-  package var learntStates: Int { files.stateCount }
 }

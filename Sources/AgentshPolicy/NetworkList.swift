@@ -76,19 +76,19 @@ struct NetworkList: Sendable {
   }
 }
 
-extension CompiledPolicy {
-  /// Decides a connection to an address. The unspecified address means this host: 127.0.0.1 or ::1.
-  package func decideNetwork(address: IPAddress, port: UInt16) -> Decision {
+extension NetworkList {
+  /// The first rule's decision, or the default's.
+  func decide(address: IPAddress, port: UInt16) -> Decision {
     let destination = address.asDestination
-    for (index, rule) in network.rules.enumerated() where rule.matches(destination, port) {
+    for (index, rule) in rules.enumerated() where rule.matches(destination, port) {
       return Decision(verdict: rule.verdict, list: .network, rule: Int32(truncatingIfNeeded: index))
     }
     return Decision(.deny, .network, default: .denyNetwork)
   }
 
   /// The answer for every address and port, where there is only one.
-  package var networkIsUniform: Decision? {
-    for (index, rule) in network.rules.enumerated() where !rule.isOutOfReach {
+  var uniformDecision: Decision? {
+    for (index, rule) in rules.enumerated() where !rule.isOutOfReach {
       if !rule.matchesEverything { return nil }
       return Decision(verdict: rule.verdict, list: .network, rule: Int32(truncatingIfNeeded: index))
     }

@@ -42,6 +42,8 @@ struct PathList: Sendable {
   let verdicts: [Verdict]
   let operations: [UInt32]
   let operationCount: Int
+  /// Of each of the author's file rules: it tells truncating from writing.
+  let tellsTruncating: [Bool]
   /// What holds for each operation that no rule names.
   let defaults: [Decision]
   /// Whether one rule, or none, decides everything.
@@ -65,7 +67,8 @@ struct PathList: Sendable {
     }
     try self.init(
       .file, floor, floorOperations: (Self.changing.rawValue, Self.removing.rawValue), defaults: defaults,
-      rules: rules.map { ($0.name, $0.paths, $0.operations.normalized.rawValue, $0.decision) })
+      rules: rules.map { ($0.name, $0.paths, $0.operations.normalized.rawValue, $0.decision) },
+      tellsTruncating: rules.map(\.tellsTruncating))
   }
 
   init(sockets rules: [UnixSocketRule], floor: Floor) throws(PolicyError) {
@@ -73,12 +76,13 @@ struct PathList: Sendable {
     try self.init(
       .unixSocket, floor, floorOperations: (UInt32(SocketOperations.all.rawValue), 0),
       defaults: SocketOperation.allCases.map { _ in deny },
-      rules: rules.map { ($0.name, $0.paths, UInt32($0.operations.rawValue), $0.decision) })
+      rules: rules.map { ($0.name, $0.paths, UInt32($0.operations.rawValue), $0.decision) },
+      tellsTruncating: [])
   }
 
   private init(
     _ list: RuleList, _ floor: Floor, floorOperations: (UInt32, UInt32), defaults: [Decision],
-    rules: [(name: String, paths: [String], operations: UInt32, verdict: Verdict)]
+    rules: [(name: String, paths: [String], operations: UInt32, verdict: Verdict)], tellsTruncating: [Bool]
   ) throws(PolicyError) {
     var patterns: [(rule: Int, pattern: GlobPattern)] = floor.own.map { (0, $0) }
     if floorOperations.1 != 0 { patterns += floor.ancestors.map { (1, $0) } }
@@ -110,6 +114,7 @@ struct PathList: Sendable {
     verdicts = [.deny, .deny] + rules.map(\.verdict)
     operations = [floorOperations.0, floorOperations.1] + rules.map(\.operations)
     operationCount = defaults.count
+    self.tellsTruncating = tellsTruncating
     self.defaults = defaults
     let all: UInt32 = (1 << UInt32(defaults.count)) - 1
     if !floor.own.isEmpty {

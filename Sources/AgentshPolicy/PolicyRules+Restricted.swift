@@ -21,11 +21,3 @@ extension FileRule {
     operations.contains(FileOperations(.truncate)) && !operations.contains(FileOperations(.write))
   }
 }
-
-extension CompiledPolicy {
-  /// Whether `decision` came from a rule that tells truncating from writing.
-  package func tellsTruncating(_ decision: Decision) -> Bool {
-    guard decision.list == .file, rules.fileRules.indices.contains(Int(decision.rule)) else { return false }
-    return rules.fileRules[Int(decision.rule)].tellsTruncating
-  }
-}

@@ -68,18 +68,10 @@ struct SignalList: Sendable {
   }
 }
 
-extension CompiledPolicy {
-  /// The signal that a redirecting rule sends instead.
-  package func redirectedSignal(_ decision: Decision) -> Int32? {
-    let index = Int(decision.rule)
-    guard decision.list == .signal, rules.signalRules.indices.contains(index) else { return nil }
-    return rules.signalRules[index].redirectTo
-  }
-
-  /// Decides whether a signal (1–64) may be sent. Sending 0 sends nothing and asks only whether the receiver is there:
-  /// it is decided as the mildest signal would be, by the first rule for the receiver.
-  package func decideSignal(_ signal: Int32, to receiver: SignalReceiver) -> Decision {
-    for (index, rule) in signals.rules.enumerated() {
+extension SignalList {
+  /// The first rule's decision, or the default's.
+  func decide(_ signal: Int32, to receiver: SignalReceiver) -> Decision {
+    for (index, rule) in rules.enumerated() {
       let isNamed =
         signal == 0 || ((1...64).contains(signal) && rule.rule.signals & (1 << UInt64(signal - 1)) != 0)
       if isNamed, rule.matches(receiver) {

@@ -19,16 +19,21 @@ package enum Verdict: UInt8, Sendable, CaseIterable {
 /// The lists of a policy; with an index it names a rule.
 package enum RuleList: UInt8, Sendable, CaseIterable { case file, command, network, unixSocket, signal }
 
+/// Whose rule it is: the operator's (or the only policy's), or the user's own that narrows it.
+package enum PolicySource: UInt8, Sendable, CaseIterable { case main, narrowing }
+
 /// One decision: the verdict and the rule that gave it. Eight bytes, no references.
 package struct Decision: Equatable, Sendable {
   package let verdict: Verdict
   package let list: RuleList
+  package let source: PolicySource
   /// Index into the list, or a `Default`'s raw value below zero.
   package let rule: Int32
 
-  package init(verdict: Verdict, list: RuleList, rule: Int32) {
+  package init(verdict: Verdict, list: RuleList, rule: Int32, source: PolicySource = .main) {
     self.verdict = verdict
     self.list = list
+    self.source = source
     self.rule = rule
   }
 
@@ -67,4 +72,16 @@ package struct Decision: Equatable, Sendable {
   /// Whether the operation may go on at all. What cannot be carried out yet (approve without approver, redirect,
   /// soft_delete, absorb) is not permitted.
   package var permits: Bool { verdict == .allow || verdict == .audit }
+
+  /// As deny, by the same rule: where what it permits cannot be carried out as it is meant.
+  package var denied: Decision { Decision(verdict: .deny, list: list, rule: rule, source: source) }
+
+  /// The same, as the decision of `source`.
+  func by(_ source: PolicySource) -> Decision {
+    Decision(verdict: verdict, list: list, rule: rule, source: source)
+  }
+
+  /// List and source in one byte, as events carry it (`SessionRules.ruleName`): the source is the highest bit.
+  package var listCode: UInt8 { list.rawValue | (source == .narrowing ? Self.narrowingBit : 0) }
+  static let narrowingBit: UInt8 = 0x80
 }

@@ -23,6 +23,8 @@ final class Launch: Sendable {
     var handoff: SharedDescriptor?
     /// A second hold on the filter's listener: what the tree asks when its supervisor is gone comes to us.
     var listener: ReceivedListener?
+    /// The control group that its tree is in, where there can be one.
+    var group: LaunchGroup?
     /// Counts connections: a thread that served an older one leaves the launch to the newer.
     var generation = 0
     var isSpawned = false
@@ -62,6 +64,9 @@ final class Launch: Sendable {
 
   func hold(_ listener: ReceivedListener) { state.withLock { $0.listener = listener } }
   func takeListener() -> ReceivedListener? { state.withLock { $0.listener.take() } }
+
+  func setGroup(_ group: LaunchGroup?) { state.withLock { $0.group = group } }
+  var group: LaunchGroup? { state.withLock { $0.group } }
 
   func setHandoff(_ listener: SharedDescriptor) { state.withLock { $0.handoff = listener } }
 

@@ -25,6 +25,7 @@ extension LaunchDirector {
     {
       restore(records.sorted { $0.createdAt < $1.createdAt }, boot)
     }
+    clearStaleGroups(except: Set(records.map(\.id)))
   }
 
   private func restore(_ records: [LaunchRecord], _ boot: String) {
@@ -41,6 +42,7 @@ extension LaunchDirector {
       let isThisBoot = record.bootID == boot && !boot.isEmpty
       let supervisor = isThisBoot ? process(record.supervisorPid, record.supervisorStart) : nil
       let target = isThisBoot ? process(record.targetPid, record.targetStart) : nil
+      launch.setGroup(reopenGroup(of: record.id))
       add(launch)
       hold(launch, supervisor: supervisor, target: (record.targetPid, target), spawned: false)
       let generation = launch.generation

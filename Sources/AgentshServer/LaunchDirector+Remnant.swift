@@ -29,6 +29,7 @@ extension LaunchDirector {
   /// a call that the supervisor had taken already waits for good, by which its maker is known as well.
   /// Returns at once; goes on until nobody has the filter. `seccomp_unotify(2)`
   func endRemnant(of launch: Launch, _ listener: ReceivedListener) {
+    guard !isUnused(listener.number) else { return listener.close() }
     let session = launch.session.details.id
     let logger = services.logger
     let owner = launch.session.details.ownerUID

@@ -23,6 +23,7 @@ extension LaunchDirector {
       } else {
         launch.hold(listener)
       }
+      enclose(launch, target.facts.pid, target.pidfd)
       if case .supervise = message {
         try becomeChannel(handed, launch, target, answer)
       } else {
@@ -134,7 +135,7 @@ extension LaunchDirector {
     do throws(SpawnFailure) {
       return try SpawnedSupervisor(
         program: services.programs.supervisor, listener: launch.isTraced ? nil : listener, target: target.facts,
-        targetPidfd: target.pidfd, spoolPath: launch.welcome.spoolPath)
+        targetPidfd: target.pidfd, group: launch.group, spoolPath: launch.welcome.spoolPath)
     } catch { throw Refusal("the supervisor cannot be started: \(error)") }
   }
 }

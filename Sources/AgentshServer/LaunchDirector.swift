@@ -19,6 +19,8 @@ final class LaunchDirector: Sendable {
   let services: Services
   let eventRate: EventRate
   private let launches = Mutex<[LaunchID: Launch]>([:])
+  private let noted = Mutex<Set<String>>([])
+  let mover = FirstMove()
 
   init(_ services: Services) {
     self.services = services
@@ -31,6 +33,11 @@ final class LaunchDirector: Sendable {
 
   /// Whether a program runs, or is about to.
   var isBusy: Bool { launches.withLock { !$0.isEmpty } }
+
+  /// For what is so on this machine, or for this user, and would be said at every launch.
+  func noteOnce(_ sentence: String, about what: String) {
+    if noted.withLock({ $0.insert(what).inserted }) { services.logger.warning("\(sentence)") }
+  }
 
   // MARK: carrying out
 
@@ -54,7 +61,9 @@ final class LaunchDirector: Sendable {
 
   /// The tree first: while its listener is open, what it asks for is answered or waits, and nothing gets through.
   func kill(_ launch: Launch, _ target: Int32) {
-    if let pidfd = launch.target, !pidfd.processHasEnded { killTree(target, pidfd: pidfd.number) }
+    if !killGroup(launch), let pidfd = launch.target, !pidfd.processHasEnded {
+      killTree(target, pidfd: pidfd.number)
+    }
     if let supervisor = launch.supervisor { sendSignal(supervisor.number, SIGKILL) }
     if let listener = launch.takeListener() { endRemnant(of: launch, listener) }
   }
@@ -67,7 +76,10 @@ final class LaunchDirector: Sendable {
   }
 
   private func release(_ launch: Launch) {
+    // Before `release` drops it: a tree without a group may have orphans that no supervisor has found.
+    let listener = launch.takeListener()
     guard launch.release() else { return }
+    if !clearGroup(launch), let listener { endRemnant(of: launch, listener) }
     services.records.remove(launch.id)
     removeEmptySpool(launch)
     launch.events.finish()

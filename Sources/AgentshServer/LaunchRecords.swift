@@ -45,6 +45,35 @@ struct LaunchRecords: Sendable {
     return file
   }
 
+  // MARK: control groups
+
+  /// Where the group of a launch is, or is about to be. As `save`.
+  func save(group name: String, of id: LaunchID) throws(SystemCallError) {
+    let path = groupFile(id)
+    _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0)
+    _ = try write(Array(name.utf8), to: path)
+  }
+
+  func removeGroup(_ id: LaunchID) { _ = unlinkAt(AT_FDCWD, PathText(groupFile(id)), flags: 0) }
+
+  /// nil where there was none, and for a file that is not whole: there the group was not made yet.
+  func group(of id: LaunchID) -> String? {
+    guard case .success(let bytes) = readAll(groupFile(id), limit: PathText.limit) else { return nil }
+    let name = String(decoding: bytes, as: UTF8.self)
+    return name.hasPrefix("/") && name.hasSuffix("/agentsh-\(id)") ? name : nil
+  }
+
+  /// The launches of which a group is recorded.
+  var groups: [LaunchID] {
+    directoryNames(directory).filter { $0.hasSuffix(Self.groupEnding) }
+      .compactMap { UInt64($0.dropLast(Self.groupEnding.count), radix: 16) }.map(LaunchID.init(number:))
+  }
+
+  private static let groupEnding = ".group"
+  private func groupFile(_ id: LaunchID) -> String { "\(directory)/\(id)\(Self.groupEnding)" }
+
+  // MARK: -
+
   func remove(_ id: LaunchID) { _ = unlinkAt(AT_FDCWD, PathText(file(id)), flags: 0) }
 
   /// What an earlier daemon left; what cannot be read is named, not guessed at.

@@ -1,6 +1,7 @@
 import AgentshAPI
 import AgentshConfig
 import AgentshSession
+import Cgroup
 import Hummingbird
 import LinuxSystem
 import Logging
@@ -56,14 +57,16 @@ struct PeerMiddleware: RouterMiddleware {
 }
 
 extension LaunchDirector {
-  /// Whether a process belongs to a session: a supervisor, something below a supervisor or a recorded launcher, or
-  /// (when its parents are gone, or the session is another daemon's) something under a filter that we are not under.
+  /// Whether a process belongs to a session: a supervisor, something in a launch's control group, something below a
+  /// supervisor or a recorded launcher, or (when its parents are gone, or the session is another daemon's) something
+  /// under a filter that we are not under.
   /// nil when the process has ended, and its pid may be another's. DECISIONS 30
   func isInside(_ pid: Int32, _ process: SharedDescriptor) -> Bool? {
     // We ourselves never are; tests play daemon, client and supervisor in one process.
     if pid == currentProcess() { return false }
     var roots: Set<Int32> = []
-    for launch in all {
+    let launches = all
+    for launch in launches {
       switch launch.session.launches[launch.id] {
       case .starting(let supervisor, let target), .running(let supervisor, let target),
         .detached(let supervisor, let target):
@@ -72,8 +75,11 @@ extension LaunchDirector {
       }
     }
     let chain = roots.isEmpty ? [] : ProcessFacts.ancestry(of: pid)
+    let groups = launches.compactMap(\.group)
+    let group = groups.isEmpty ? nil : CgroupPlace.group(of: pid)
     guard let facts = ProcessFacts(pid: pid), !process.processHasEnded else { return nil }
     if !roots.isDisjoint(with: chain) { return true }
+    if let group, groups.contains(where: { $0.contains(group) }) { return true }
     return facts.noNewPrivileges && facts.filters > filtersOfOthers
   }
 

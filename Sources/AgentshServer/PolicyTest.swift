@@ -33,7 +33,7 @@ struct PolicyTest: Sendable {
   }
 
   private static func answer(
-    _ wanted: PolicyTestRequest, _ rules: PolicyRules, _ context: PolicyContext
+    _ wanted: PolicyTestRequest, _ rules: SessionRules, _ context: PolicyContext
   ) throws(SessionError) -> PolicyTestResponse {
     do throws(PolicyQuestionError) {
       let question = try PolicyQuestion(

@@ -22,7 +22,7 @@ struct SpawnedSupervisor: Sendable {
   /// groups as the kernel says them of the process that it decides for, so that nothing is done with more than that has.
   init(
     program: String, listener: ReceivedListener?, target: ProcessFacts, targetPidfd: SharedDescriptor,
-    spoolPath: String
+    group: LaunchGroup?, spoolPath: String
   ) throws(SpawnFailure) {
     guard let uid = target.users.first, let gid = target.groups.first else {
       throw SpawnFailure("process \(target.pid) has no identity")
@@ -39,16 +39,24 @@ struct SpawnedSupervisor: Sendable {
       var arguments = SupervisorArguments(
         .given(channel: 3, listener: listener.map { _ in 4 }), target: target.pid, pidfd: 5)
       arguments.traces = listener == nil
-      if spool != nil { arguments.spool = 6 }
-      let fds =
-        [nothing.number, nothing.number, 2, other.number, listener?.number ?? -1, targetPidfd.number]
-        + (spool.map { [$0.number] } ?? [])
+      let members = try group.map { group throws(SystemCallError) in try group.openMembers() }
+      var fds = [
+        nothing.number, nothing.number, 2, other.number, listener?.number ?? nothing.number, targetPidfd.number,
+      ]
+      if let spool {
+        arguments.spool = Int32(fds.count)
+        fds.append(spool.number)
+      }
+      if let members {
+        arguments.group = Int32(fds.count)
+        fds.append(members.number)
+      }
       var pidfd: Int32 = -1
       pid = try Self.spawn(program, arguments.argv, fds, user, &pidfd)
       self.pidfd = SharedDescriptor(FileDescriptor(owning: pidfd))
       self.channel = channel
       // Open until the child has its own.
-      withExtendedLifetime((other, nothing, listener, targetPidfd, spool)) {}
+      withExtendedLifetime((other, nothing, listener, targetPidfd, spool, members)) {}
     } catch { throw SpawnFailure("\(program): \(error)") }
   }
 

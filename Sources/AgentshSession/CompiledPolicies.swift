@@ -11,7 +11,7 @@ package final class CompiledPolicies: Sendable {
 
   package init() {}
 
-  package func compile(_ rules: PolicyRules) throws(PolicyError) -> CompiledPolicy {
+  package func compile(_ rules: SessionRules) throws(PolicyError) -> CompiledPolicy {
     let known = entries.withLock { entries -> CompiledPolicy? in
       guard let index = entries.firstIndex(where: { $0.rules == rules }) else { return nil }
       let found = entries.remove(at: index)

@@ -7,7 +7,7 @@ import Synchronization
 /// What an intake file says of its frames in its head.
 package enum IntakeHead: Sendable, Equatable {
   /// Frames are the payloads of a supervisor's `events`.
-  case supervisor(stream: UInt64, owner: UInt32, sessionID: String, rules: PolicyRules)
+  case supervisor(stream: UInt64, owner: UInt32, sessionID: String, rules: SessionRules)
   /// Frames are `OwnEvent`s.
   case daemon(stream: UInt64)
 
@@ -38,11 +38,12 @@ extension IntakeHead: WireCodable {
   package func encode(to writer: inout WireWriter) {
     switch self {
     case .supervisor(let stream, let owner, let sessionID, let rules):
-      writer.byte(1)
+      // One policy alone has the form that it had before there could be two.
+      writer.byte(rules.narrowing == nil ? 1 : 3)
       writer.integer(stream)
       writer.integer(owner)
       writer.value(sessionID)
-      writer.value(rules)
+      if rules.narrowing == nil { writer.value(rules.main) } else { writer.value(rules) }
     case .daemon(let stream):
       writer.byte(2)
       writer.integer(stream)
@@ -51,12 +52,16 @@ extension IntakeHead: WireCodable {
 
   package init(from reader: inout WireReader) throws(WireError) {
     let at = reader.offset
-    switch try reader.byte() {
-    case 1:
+    let kind = try reader.byte()
+    switch kind {
+    case 1, 3:
       let stream = try reader.value(UInt64.self)
       let owner = try reader.value(UInt32.self)
       let sessionID = try reader.value(String.self)
-      self = .supervisor(stream: stream, owner: owner, sessionID: sessionID, rules: try reader.value())
+      let rules = kind == 1 ? SessionRules(try reader.value()) : try reader.value()
+      // Two forms of one head there are not.
+      guard kind == 1 || rules.narrowing != nil else { throw .badValue(offset: at, what: "kind of intake") }
+      self = .supervisor(stream: stream, owner: owner, sessionID: sessionID, rules: rules)
     case 2: self = .daemon(stream: try reader.value())
     default: throw .badValue(offset: at, what: "kind of intake")
     }

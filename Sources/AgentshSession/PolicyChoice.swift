@@ -19,10 +19,17 @@ package struct PolicyChoice: Sendable {
 
   /// A policy that loads and compiles.
   package struct Chosen: Sendable {
-    package let name: String
-    package let rules: PolicyRules
+    package let rules: SessionRules
     /// What is not carried out yet although the policy has it (`allow_unenforced`); one sentence each.
     package let warnings: [String]
+    package var name: String { rules.name }
+  }
+
+  /// A policy as it was read, and what to call it.
+  private struct Read {
+    let policy: LoadedPolicy
+    let file: String
+    var warnings: [String] { policy.unenforced.map { $0.warning(file: file) } }
   }
 
   package var directories: [String] { config.policyDirectory.map { [$0] } ?? locations.policyDirectories }
@@ -37,28 +44,41 @@ package struct PolicyChoice: Sendable {
       if request.policyFile != nil { throw .badRequest("policy_file without policy_text") }
       return try named(request.policy, caller, context, allowUnenforced)
     }
-    if let name = request.policy, !name.isEmpty {
-      throw .badRequest("policy and policy_text exclude each other")
-    }
-    guard caller.uid == 0 || takesUserFiles else {
+    let handling = userFiles(caller)
+    guard handling != .refuse else {
       throw .forbidden("this server takes no policies from its users; ask for one by name")
+    }
+    if handling != .combine, let name = request.policy, !name.isEmpty {
+      throw .badRequest(
+        "policy and policy_text exclude each other",
+        hint: "a server with user_files: combine has the one narrow the other")
     }
     let names = [request.policyFile, request.policyLink].compactMap { $0 }
     for name in names where !isCanonical(name) {
       throw .badRequest("policy_file and policy_link are absolute paths without . and ..: \(name) is none")
     }
+    let operators =
+      handling == .combine ? try read(named: request.policy, caller, context, allowUnenforced) : nil
     let file = request.policyFile ?? "policy"
+    let own: Read
     do throws(LoadFailure) {
       let policy = try cache.load(
         yaml: Array(text.utf8), file: file, context: context, allowUnenforced: allowUnenforced)
-      return try finish(policy, file: file, extraFloor: names)
+      own = Read(policy: policy, file: file)
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
+    return try finish(operators ?? own, narrowedBy: operators == nil ? nil : own, extraFloor: names)
   }
 
   /// By name, from the directories or built in.
   package func named(
     _ name: String?, _ caller: Caller, _ context: PolicyContext, _ allowUnenforced: Bool
   ) throws(SessionError) -> Chosen {
+    try finish(try read(named: name, caller, context, allowUnenforced), narrowedBy: nil, extraFloor: [])
+  }
+
+  private func read(
+    named name: String?, _ caller: Caller, _ context: PolicyContext, _ allowUnenforced: Bool
+  ) throws(SessionError) -> Read {
     let name = name.flatMap { $0.isEmpty ? nil : $0 } ?? config.defaultPolicy
     let allowed = allowed(caller.uid)
     let known = names(allowed)
@@ -75,7 +95,7 @@ package struct PolicyChoice: Sendable {
     do throws(LoadFailure) {
       let policy = try cache.load(
         name, directories: directories, context: context, allowUnenforced: allowUnenforced)
-      return try finish(policy, file: name, extraFloor: [])
+      return Read(policy: policy, file: name)
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
   }
 
@@ -90,10 +110,12 @@ package struct PolicyChoice: Sendable {
 
   private func hint(_ known: [String]) -> String { "there are: \(known.joined(separator: ", "))" }
 
-  /// The operator's daemon has the operator's policies, unless the operator says otherwise.
-  private var takesUserFiles: Bool {
-    if let said = config.userFiles { return said == .allow }
-    return !locations.isSystem && config.allowedPolicies.isEmpty && config.policyGrants.isEmpty
+  /// What is done with a file of the caller's. The operator's daemon has the operator's policies, unless the operator
+  /// says otherwise; root may replace one where others may not bring any.
+  private func userFiles(_ caller: Caller) -> UserFiles {
+    let isFree = !locations.isSystem && config.allowedPolicies.isEmpty && config.policyGrants.isEmpty
+    let handling = config.userFiles ?? (isFree ? .allow : .refuse)
+    return handling == .refuse && caller.uid == 0 ? .allow : handling
   }
 
   private func isCanonical(_ path: String) -> Bool {
@@ -115,15 +137,29 @@ package struct PolicyChoice: Sendable {
     return names
   }
 
+  /// Puts what is to be used together, with our own files denied before it, and compiles it.
   private func finish(
-    _ policy: LoadedPolicy, file: String, extraFloor: [String]
-  ) throws(LoadFailure) -> Chosen {
-    var rules = policy.rules
-    rules.floor = Array(Set(rules.floor + floor + extraFloor)).sorted()
-    do throws(PolicyError) { _ = try CompiledPolicies.shared.compile(rules) } catch {
-      throw LoadFailure(file: file, diagnostics: [Diagnostic(.whole, "\(error)")])
+    _ main: Read, narrowedBy own: Read?, extraFloor: [String]
+  ) throws(SessionError) -> Chosen {
+    var first = main.policy.rules
+    // A tree stays in its control group, and under the limits that are set for it.
+    first.floor = Set(first.floor + floor + extraFloor).union(Mount.controlGroups()).sorted()
+    let rules: SessionRules
+    do throws(CombinationError) {
+      rules =
+        if let own { try SessionRules(first, narrowedBy: own.policy.rules) } else { SessionRules(first) }
+    } catch {
+      throw SessionError(
+        .badRequest, .policyInvalid,
+        "the policies \(main.file) and \(own?.file ?? "") cannot be combined: \(error)", hint: error.wayOut)
     }
-    return Chosen(name: rules.name, rules: rules, warnings: policy.unenforced.map { $0.warning(file: file) })
+    do throws(PolicyError) { _ = try CompiledPolicies.shared.compile(rules) } catch {
+      let isMain = (try? CompiledPolicy(first)) == nil
+      let file = isMain ? main.file : own?.file ?? main.file
+      let failure = LoadFailure(file: file, diagnostics: [Diagnostic(.whole, "\(error)")])
+      throw SessionError(.badRequest, .policyInvalid, "\(failure)")
+    }
+    return Chosen(rules: rules, warnings: main.warnings + (own?.warnings ?? []))
   }
 
   /// What may be asked for by name, sorted.

@@ -11,10 +11,10 @@ package struct RecordConversion: Sendable {
   private let stream: UInt64
   private let owner: UInt32
   private let sessionID: String
-  private let rules: PolicyRules
+  private let rules: SessionRules
 
   /// `owner`: uid of the session's owner.
-  package init(stream: UInt64, owner: UInt32, sessionID: String, rules: PolicyRules) {
+  package init(stream: UInt64, owner: UInt32, sessionID: String, rules: SessionRules) {
     self.stream = stream
     self.owner = owner
     self.sessionID = sessionID
@@ -103,7 +103,7 @@ package struct RecordConversion: Sendable {
   }
 
   private func rule(_ record: EventRecord) -> (name: String, message: String?) {
-    let message = RuleList(rawValue: record.list).map { rules.message(list: $0, rule: record.rule) } ?? ""
+    let message = rules.message(list: record.list, rule: record.rule)
     return (rules.ruleName(list: record.list, rule: record.rule), message.isEmpty ? nil : message)
   }
 

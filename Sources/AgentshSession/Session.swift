@@ -13,13 +13,13 @@ package struct SessionDetails: Sendable {
   package let createdAt: UInt64
   package let workspace: Workspace
   package let policyName: String
-  package let rules: PolicyRules
+  package let rules: SessionRules
   package let realPaths: Bool
 
   package init(
     id: String, ownerUID: UInt32, ownerGID: UInt32, createdAt: UInt64, workspace: Workspace,
     policyName: String,
-    rules: PolicyRules, realPaths: Bool
+    rules: SessionRules, realPaths: Bool
   ) {
     self.id = id
     self.ownerUID = ownerUID

@@ -67,7 +67,7 @@ package struct Welcome: Sendable, Equatable {
   /// The session's workspace, canonical.
   package var workspace: String
   package var ownerUID: UInt32
-  package var policy: PolicyRules
+  package var policy: SessionRules
   /// 32 bytes that prove this supervisor to a daemon that came back.
   package var reattachKey: [UInt8]
   /// Where a daemon that came back listens for its supervisors.
@@ -80,7 +80,7 @@ package struct Welcome: Sendable, Equatable {
   package enum Overflow: UInt8, Sendable { case block, kill }
 
   package init(
-    sessionID: String, workspace: String, ownerUID: UInt32, policy: PolicyRules, reattachKey: [UInt8],
+    sessionID: String, workspace: String, ownerUID: UInt32, policy: SessionRules, reattachKey: [UInt8],
     supervisorSocket: String, spoolPath: String, spoolLimit: UInt64, overflow: Overflow
   ) {
     self.sessionID = sessionID

@@ -30,7 +30,7 @@ extension Welcome: WireCodable {
     let sessionID = try reader.value(String.self)
     let workspace = try reader.value(String.self)
     let ownerUID = try reader.value(UInt32.self)
-    let policy = try reader.value(PolicyRules.self)
+    let policy = try reader.value(SessionRules.self)
     let key = try reader.reattachKey()
     let supervisorSocket = try reader.value(String.self)
     let spoolPath = try reader.value(String.self)

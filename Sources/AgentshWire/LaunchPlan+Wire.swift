@@ -27,8 +27,8 @@ extension LaunchPlan: WireCodable {
 extension LaunchPlan.Mediation {
   /// Every group that this version knows.
   package static let known: Self = [
-    .files, .commands, .sockets, .processes, .identities, .signals, .traced, .stat, .access, .readlink,
-    .list, .truncate,
+    .files, .commands, .sockets, .processes, .identities, .signals, .traced, .stat, .access, .readlink, .list,
+    .truncate, .depths,
   ]
 }
 

@@ -1,6 +1,6 @@
 /// The command line of `agentsh-supervisor`, as the client or the daemon starts it. Descriptors are inherited.
 ///
-///     agentsh-supervisor --target PID --pidfd N --channel N (--listener N | --trace) [--spool N]
+///     agentsh-supervisor --target PID --pidfd N --channel N (--listener N | --trace) [--spool N] [--group N]
 ///     agentsh-supervisor --target PID --pidfd N --launch-socket N --hand-in N [--tty N] [--log N] [--quiet] [--trace]
 ///
 /// The first form is a daemon's: the target is somebody else's child. In the second the client has become the
@@ -21,6 +21,8 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var log: Int32?
   /// The file for events while there is no daemon, where a daemon made it: another user's, so its path is no use.
   package var spool: Int32?
+  /// The list of the tree's control group (`cgroup.procs`), where a daemon made one for a target that is not our child.
+  package var group: Int32?
   package var quiet = false
   /// Ptrace mode: the target is traced, and sends no listener.
   package var traces = false
@@ -43,7 +45,7 @@ package struct SupervisorArguments: Equatable, Sendable {
       case .given(let channel, let listener): [channel] + [listener].compactMap { $0 }
       case .launcher(let socket, let handIn): [socket, handIn]
       }
-    return first + [pidfd] + [tty, log, spool].compactMap { $0 }
+    return first + [pidfd] + [tty, log, spool, group].compactMap { $0 }
   }
 
   package var argv: [String] {
@@ -58,6 +60,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     if let tty { words += ["--tty", String(tty)] }
     if let log { words += ["--log", String(log)] }
     if let spool { words += ["--spool", String(spool)] }
+    if let group { words += ["--group", String(group)] }
     if quiet { words.append("--quiet") }
     if traces { words.append("--trace") }
     return words
@@ -65,7 +68,7 @@ package struct SupervisorArguments: Equatable, Sendable {
 
   private static let names = [
     "--target", "--pidfd", "--channel", "--listener", "--launch-socket", "--hand-in", "--tty", "--log",
-    "--spool",
+    "--spool", "--group",
   ]
 
   /// Arguments without the program's name; nil when they are not as above.
@@ -99,6 +102,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     tty = numbers["--tty"]
     log = numbers["--log"]
     spool = numbers["--spool"]
+    group = numbers["--group"]
     self.quiet = quiet
     self.traces = traces
   }

@@ -9,6 +9,16 @@ package struct Mount {
   /// The mounts of a mountinfo text; lines that are none are passed over.
   package static func all(in text: String) -> [Mount] { text.split(separator: "\n").compactMap(Mount.init) }
 
+  /// Where control groups are mounted, of both versions, and where they may yet be. `cgroups(7)`
+  package static func controlGroups() -> Set<String> {
+    var found: Set = ["/sys/fs/cgroup"]
+    guard case .success(let text) = readAll("/proc/self/mountinfo", limit: 1 << 22) else { return found }
+    for mount in all(in: String(decoding: text, as: UTF8.self)) where mount.type.hasPrefix("cgroup") {
+      found.insert(String(decoding: mount.point, as: UTF8.self))
+    }
+    return found
+  }
+
   /// id parent device root point options… - type source options
   private init?(_ line: Substring) {
     let fields = line.split(separator: " ")

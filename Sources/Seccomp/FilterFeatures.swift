@@ -22,6 +22,8 @@ package struct FilterFeatures: OptionSet, Sendable, Hashable {
   package static let list = FilterFeatures(rawValue: 256)
   /// ftruncate: where a rule tells it from writing.
   package static let truncate = FilterFeatures(rawValue: 512)
+  /// No process gets another parent than the one that made it, or the supervisor: where rules tell depths apart.
+  package static let depths = FilterFeatures(rawValue: 1024)
   /// Calls that send signals: for kernels whose Landlock does not scope them (before ABI 6).
   package static let signals = FilterFeatures(rawValue: 1 << 16)
   /// Threads of a process share directory and descriptors: for kernels without PIDFD_THREAD (before 6.9), where a

@@ -50,11 +50,13 @@ package struct PendingNotification: ~Copyable, Sendable {
 
   /// Gives the call what is open for its sake and is, or is in the way of, what the caller has open. It is closed before
   /// the call is answered, whatever the answer: what the caller closes next has to be closed then, with its port, its
-  /// lock, its peer's end of file. Four at most; the oldest of more is closed at once.
-  package mutating func keep(_ descriptor: consuming FileDescriptor) {
+  /// lock, its peer's end of file. Four at most; the oldest of more is closed at once. Returns its number.
+  @discardableResult
+  package mutating func keep(_ descriptor: consuming FileDescriptor) -> Int32 {
     if kept[3] >= 0 { closeDescriptor(kept[3]) }
     for index in (1...3).reversed() { kept[index] = kept[index - 1] }
     kept[0] = descriptor.release()
+    return kept[0]
   }
 
   /// Gives up the newest of what is kept that `isWanted`.

@@ -6,18 +6,20 @@ extension SyscallTable {
     0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000
   private static let newTime: UInt32 = 0x80
   private static let thread: UInt32 = 0x0001_0000
+  private static let sameParent: UInt32 = 0x8000  // CLONE_PARENT
+  private static let untraced: UInt32 = 0x0080_0000  // CLONE_UNTRACED
   private static let sharedState: UInt32 = 0x200 | 0x400  // CLONE_FS, CLONE_FILES
 
   /// Calls of which one argument decides.
   static func byArgument(_ features: FilterFeatures) -> [SyscallRule] {
-    [clone(features), unshare(features), seccomp(features), prctl, personality, ioctl(features), fcntl(features)]
+    [clone(features), unshare(features), seccomp(features), prctl(features), personality, ioctl(features), fcntl(features)]
   }
 
   private static func clone(_ features: FilterFeatures) -> SyscallRule {
-    var cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: namespaces))]
-    if features.contains(.traced) {
-      cases.append(.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: 0x0080_0000)))  // CLONE_UNTRACED
-    }
+    var refused = namespaces
+    if features.contains(.depths) { refused |= sameParent }
+    if features.contains(.traced) { refused |= untraced }
+    var cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))]
     if features.contains(.uniformThreads) {
       cases.append(
         .init(
@@ -43,14 +45,17 @@ extension SyscallTable {
       why: "narrowing itself further; a second listener is EBUSY")
   }
 
-  private static let prctl = SyscallRule(
-    .prctl,
-    [
+  private static func prctl(_ features: FilterFeatures) -> SyscallRule {
+    var cases: [SyscallRule.Case] = [
       // PR_SET_DUMPABLE to 0 or 2: the supervisor could not read its memory any more; ssh-agent asks for it.
       .init(.refuse(0), when: .isOne(0, of: [4]), .isWide(1, 0, 2)),
       // PR_SCHED_CORE names other processes.
       .init(.refuse(UInt16(EINVAL)), when: .isOne(0, of: [62])),
-    ], .allow, why: "its own attributes")
+    ]
+    // PR_SET_CHILD_SUBREAPER: whoever adopts the orphans below it lifts them up to itself.
+    if features.contains(.depths) { cases.append(.init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [36]))) }
+    return SyscallRule(.prctl, cases, .allow, why: "its own attributes")
+  }
 
   private static let personality = SyscallRule(
     .personality, [.init(.allow, when: .isOne(0, of: [0, 0xffff_ffff]))], .refuse(UInt16(EPERM)),

@@ -6,7 +6,8 @@ import Testing
   @Test(arguments: [
     "-- true", "--quiet -- true", "--policy strict -- ls -la",
     "--policy ./p.yaml --root /w --quiet -- sh -c exit",
-    "--session s1 --allow-degraded -- bash", "--keep-fd 5 --keep-fd 7 -- make", "--config /c.yaml -- true",
+    "--policy strict --with ./p.yaml -- ls", "--session s1 --allow-degraded -- bash",
+    "--keep-fd 5 --keep-fd 7 -- make", "--config /c.yaml -- true",
     "--socket /s --allow-unenforced -- true", "-- sh -- --quiet", "-- --policy x",
   ])
   func theQuickReaderAgreesWithArgumentParser(_ line: String) throws {
@@ -17,7 +18,7 @@ import Testing
 
   @Test(arguments: [
     "", "true", "--quiet true", "--", "--polcy x -- true", "--policy -- true",
-    "--policy a --policy b -- true",
+    "--policy a --policy b -- true", "--with p.yaml -- true",
     "--keep-fd x -- true", "--session a/b -- true", "--session s --policy p -- true",
     "--session s --root / -- true",
     "--socket /s --config /c -- true", "--help", "--policy=x -- true", "-h -- true",
@@ -29,7 +30,8 @@ import Testing
   @Test(arguments: [
     "", "true", "--", "--polcy x -- true", "--keep-fd x -- true", "--session a/b -- true",
     "--session s --policy p -- true", "--session s --root / -- true",
-    "--session s --allow-unenforced -- true",
+    "--session s --allow-unenforced -- true", "--session s --policy a --with p.yaml -- true",
+    "--with p.yaml -- true", "--policy q.yaml --with p.yaml -- true",
     "--socket /s --config /c -- true",
   ])
   func wrongLinesAreRefused(_ line: String) {

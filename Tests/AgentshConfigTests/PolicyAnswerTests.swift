@@ -103,6 +103,36 @@ private func reference() throws -> CompiledPolicy {
         """)
   }
 
+  @Test func `of two policies the stricter answers, and the explanation goes through both`() throws {
+    var own = PolicyRules()
+    own.name = "own"
+    own.commandRules = [CommandRule(name: "all", commands: ["*"], decision: .allow)]
+    let both = try CompiledPolicy(SessionRules(try reference().rules.main, narrowedBy: own))
+    func ask(_ op: String, _ path: String) throws -> PolicyAnswer {
+      try PolicyAnswer(both, try PolicyQuestion(op: op, path: path, context: context))
+    }
+    #expect(
+      try ask("exec", "nc").explanation == """
+        Each policy's rules in order, up to the first that matches; the stricter counts:
+        -> deny-network-tools  matches
+        -> user:all            matches
+
+        Operation: exec
+        Path:      /usr/bin/nc
+
+        Decision:  DENY
+        Rule:      deny-network-tools
+        Reason:    raw network tools are blocked
+        """)
+    // Where an address is not known, too, each policy is asked.
+    for place in ["127.0.0.1:18999", "example.com"] {
+      let answer = try ask("net_connect", place)
+      #expect(answer.decision == "deny")
+      #expect(answer.rule == (place == "example.com" ? "deny-localhost-other" : "user:default-deny-network"))
+    }
+    #expect(try ask("file_write", "/srv/ws/readme.txt").rule == "user:default-deny-files")
+  }
+
   @Test func `the text is as upstream prints it`() throws {
     let answer = try PolicyAnswer(
       try reference(), try PolicyQuestion(op: "file_write", path: "/srv/ws/secret/x", context: context))

@@ -163,12 +163,40 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
   }
 
   @Test func `the launch plan mediates everything and lets the tree only execute`() {
-    let user = launchPlan(for: PolicyRules(), ownerUID: 1000, allowDegraded: false)
+    let user = launchPlan(for: SessionRules(PolicyRules()), ownerUID: 1000, allowDegraded: false)
     #expect(user.mediate == [.files, .commands, .sockets, .processes])
     #expect(user.landlock == [LaunchPlan.LandlockGrant(path: "/", access: 5)])
     #expect(user.keepCapabilities == 0 && !user.allowDegraded)
-    let root = launchPlan(for: PolicyRules(), ownerUID: 0, allowDegraded: true)
+    let root = launchPlan(for: SessionRules(PolicyRules()), ownerUID: 0, allowDegraded: true)
     #expect(root.mediate == [.files, .commands, .sockets, .processes, .identities])
+    // What either of two policies can stop is asked about.
+    var own = PolicyRules()
+    own.fileRules = [
+      FileRule(name: "a", paths: ["/a"], operations: [.init(.stat), .init(.list)], decision: .deny)
+    ]
+    own.signalRules = [SignalRule(name: "s", signals: 1, target: .session, decision: .allow)]
+    for pair in [(PolicyRules(), own), (own, PolicyRules())] {
+      let plan = (try? SessionRules(pair.0, narrowedBy: pair.1)).map {
+        launchPlan(for: $0, ownerUID: 1000, allowDegraded: false)
+      }
+      #expect(plan?.mediate == [.files, .commands, .sockets, .processes, .signals, .stat, .list])
+    }
     #expect(root.keepCapabilities == 0b100_1111_1011 && root.allowDegraded)
+  }
+
+  @Test(
+    "parents are kept where rules tell depths inside the tree apart",
+    arguments: [
+      ("[direct]", false), ("[nested]", false), ("{min_depth: 1}", false), ("{min_depth: 2}", true),
+      ("{max_depth: 1}", true), ("{max_depth: 0}", false), ("{min_depth: 2, max_depth: 4}", true),
+    ])
+  func depths(told: String, expected: Bool) throws {
+    let policy = try load("command_rules: [{name: a, commands: [x], context: \(told), decision: allow}]\n")
+    let alone = SessionRules(policy.rules)
+    // Also where the operator's policy does not, and the user's beside it does.
+    for rules in [alone, try SessionRules(PolicyRules(), narrowedBy: policy.rules)] {
+      let plan = launchPlan(for: rules, ownerUID: 1000, allowDegraded: false)
+      #expect(plan.mediate.contains(.depths) == expected)
+    }
   }
 }

@@ -27,7 +27,7 @@ import Testing
         allowed: [ci, agent-default]
         users: {alice: [open], "1001": [open, wide]}
         groups: {devs: [wide]}
-        user_files: refuse
+        user_files: combine
       roles: {admin_groups: [wheel, "27"]}
       limits: {sessions: 3, launches: 4, connections: 5, events_per_second: 6, spool_mb: 8}
       variables: {REGISTRY: registry.example.org}
@@ -45,7 +45,7 @@ import Testing
     wanted.allowedPolicies = ["ci", "agent-default"]
     wanted.policyGrants.users = ["alice": ["open"], "1001": ["open", "wide"]]
     wanted.policyGrants.groups = ["devs": ["wide"]]
-    wanted.userFiles = .refuse
+    wanted.userFiles = .combine
     wanted.adminGroups = ["wheel", "27"]
     wanted.limits.sessions = 3
     wanted.limits.launches = 4
@@ -79,8 +79,9 @@ import Testing
       "1:21: \"../x\" is no policy name (letters, digits, . _ -, not a dot first; no path, no .yaml)"
     ),
     ("policies: {allowed: [ci]}", "1:12: the default policy \"agent-default\" is not among the allowed ones"),
-    ("policies: {user_files: combine}", "1:24: user_files: combine is not built yet (refuse, or allow)"),
-    ("policies: {user_files: maybe}", "1:24: user_files cannot be \"maybe\" (one of: refuse, allow)"),
+    (
+      "policies: {user_files: maybe}", "1:24: user_files cannot be \"maybe\" (one of: refuse, allow, combine)"
+    ),
     ("policies: {users: {alice: [../x]}}", "1:28: \"../x\" is no policy name"),
     ("limits: {launches: 0}", "1:20: launches must be between 1 and 10000, not 0"),
     (

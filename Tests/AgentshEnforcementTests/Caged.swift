@@ -78,6 +78,8 @@ private final class Session: Sendable {
   let mediator: Mediator
   let recorder: Recorder
   private let helpers: HelperPool
+  /// Nobody has the filter any more.
+  private let isOver = Atomic(false)
 
   init(_ pid: Int32, _ socket: Int32, _ rules: PolicyRules) throws {
     self.pid = pid
@@ -93,7 +95,7 @@ private final class Session: Sendable {
         what: "no listener: \(got), \(count) descriptors, truncated \(truncated), status \(status)")
     }
     let listener = received
-    let processes = ProcessTable(target: pid)
+    let processes = ProcessTable(target: pid, tellsDepths: rules.tellsDepths)
     recorder = Recorder(processes: processes, logAllowed: true)
     let helpers = HelperPool(listener: listener)
     self.helpers = helpers
@@ -105,14 +107,16 @@ private final class Session: Sendable {
       var scratch = Scratch(policy: mediator.policy, mayBlock: true)
       while true { mediator.handle(helpers.next(), &scratch) }
     }
-    try NamedThread.start("receiver") {
+    try NamedThread.start("receiver") { [self] in
       let source = Listener(owning: FileDescriptor(owning: listener))
       var scratch = Scratch(policy: mediator.policy, mayBlock: false)
       while true {
         switch source.receive() {
         case .notification(let notification): mediator.handle(notification, &scratch)
         case .nothing: continue
-        case .closed: return
+        case .closed:
+          isOver.store(true, ordering: .releasing)
+          return
         }
       }
     }
@@ -128,8 +132,9 @@ private final class Session: Sendable {
       var found: Int32 = 0
       _ = mediator.gate.whileIdle { found = waitpid(pid, &status, WNOHANG) }
       if found == pid {
-        // A helper that ends the tree ends all children of this process: the next session's, too.
-        while helpers.isBusy, Date() < end { usleep(1000) }
+        // A helper that ends the tree ends all children of this process: the next session's, too. One that the first
+        // process left behind may still be asking for that.
+        while !isOver.load(ordering: .acquiring) || helpers.isBusy, Date() < end { usleep(1000) }
         return clinux_wifexited(status) != 0 ? clinux_wexitstatus(status) : 128 + clinux_wtermsig(status)
       }
       usleep(2000)

@@ -41,7 +41,7 @@ final class SocketHarness: Sendable {
     listener = Int32(box.listener.load(ordering: .sequentiallyConsistent))
     try #require(listener >= 0, "the filter could not be installed: \(listener)")
     thread.store(box.thread.load(ordering: .sequentiallyConsistent), ordering: .sequentiallyConsistent)
-    let processes = ProcessTable(target: currentProcess())
+    let processes = ProcessTable(target: currentProcess(), tellsDepths: false)
     recorder = Recorder(processes: processes, logAllowed: true)
     helpers = HelperPool(listener: listener)
     mediator = Mediator(

@@ -73,7 +73,7 @@ import Testing
     let (supervisor, welcome) = try await started.run()
     #expect(welcome.sessionID == started.session)
     #expect(welcome.workspace == started.daemon.workspace)
-    #expect(welcome.policy.floor.contains(started.daemon.scratch + "/run/agentsh"))
+    #expect(welcome.policy.main.floor.contains(started.daemon.scratch + "/run/agentsh"))
     #expect(!FileManager.default.fileExists(atPath: started.socket))
     try await supervisor.send(
       frame(.events, EventBatch(first: 1, records: [fileRecord("/a"), fileRecord("/b", denied: true)])))

@@ -15,10 +15,32 @@ import Testing
     return rules
   }
 
-  private func json(_ record: EventRecord) -> String {
+  private func json(_ record: EventRecord, _ session: SessionRules? = nil) -> String {
     var rows = AuditRows()
-    RecordConversion(stream: 1, owner: 1000, sessionID: "s", rules: rules).add(record, number: 1, to: &rows)
+    let session = session ?? SessionRules(rules)
+    RecordConversion(stream: 1, owner: 1000, sessionID: "s", rules: session).add(
+      record, number: 1, to: &rows)
     return String(decoding: rows.lines.dropLast(), as: UTF8.self)
+  }
+
+  @Test func `a rule of a policy that narrows is told from the operator's of the same number`() throws {
+    var own = PolicyRules()
+    own.fileRules = [FileRule(name: "deny-secrets", paths: ["/home/**"], decision: .deny)]
+    let both = try SessionRules(rules, narrowedBy: own)
+    var record = EventRecord(kind: .file, timestamp: 0, pid: 1)
+    record.verdict = Verdict.deny.rawValue
+    for (source, rule, text) in [
+      (.main, 0, #""rule":"deny-secrets","message":"off limits""#),
+      (.narrowing, 0, #""rule":"user:deny-secrets"}"#),
+      (.main, -3, #""rule":"default-deny-files"}"#), (.narrowing, -3, #""rule":"user:default-deny-files"}"#),
+      (.narrowing, 1, #""rule":"user:rule-2"}"#),
+    ] as [(PolicySource, Int32, String)] {
+      record.list = Decision(verdict: .deny, list: .file, rule: rule, source: source).listCode
+      record.rule = rule
+      #expect(json(record, both).contains(text), "\(json(record, both))")
+    }
+    // A supervisor that has one policy and names another's rule.
+    #expect(json(record).contains(#""rule":"rule-2""#), "\(json(record))")
   }
 
   /// Every kind with every combination of what decides about its fields, and numbers that name nothing.

@@ -1,6 +1,7 @@
 import AgentshServer
 import AgentshSession
 import CLinux
+import Cgroup
 import Foundation
 import LinuxSystem
 
@@ -74,7 +75,24 @@ final class TestDaemon: Sendable {
     return try await TestDaemon(after: self)
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: scratch) }
+  deinit {
+    removeGroups()
+    try? FileManager.default.removeItem(atPath: scratch)
+  }
+
+  /// Control groups of launches that nobody ended, and who is in them.
+  private func removeGroups() {
+    let launches = scratch + "/home/.local/state/agentsh/launches/"
+    for file in (try? FileManager.default.contentsOfDirectory(atPath: launches)) ?? [] {
+      guard file.hasSuffix(".group"),
+        let name = try? String(contentsOfFile: launches + file, encoding: .utf8),
+        let directory = CgroupPlace.directory(of: name), let tree = try? CgroupTree.open(at: directory)
+      else { continue }
+      try? tree.kill()
+      _ = try? tree.waitUntilEmpty(milliseconds: 2000)
+      try? tree.remove()
+    }
+  }
 }
 
 struct Problem: Error, CustomStringConvertible {

@@ -37,6 +37,23 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
   }
   @Test func `an empty policy comes back as it went`() throws { try checkCoding(PolicyRules()) }
   @Test func `a policy with every field comes back as it went`() throws { try checkCoding(Samples.rules) }
+  @Test func `a policy and what narrows it come back as they went`() throws {
+    try checkCoding(SessionRules(Samples.rules))
+    try checkCoding(Samples.narrowed)
+    var welcome = Samples.welcome
+    welcome.policy = try Samples.narrowed
+    try checkCoding(welcome)
+  }
+
+  @Test func `policies that do not go together are refused on the wire, too`() throws {
+    var writer = WireWriter()
+    var other = Samples.rules
+    other.environment.inject = ["K": "another"]
+    writer.value(Samples.rules)
+    writer.value(Optional(other))
+    #expect(throws: WireError.self) { try decoded(SessionRules.self, writer.bytes) }
+  }
+
   @Test func `ready comes back as it went`() throws { try checkCoding(Samples.ready) }
   @Test func `finished comes back as it went`() throws { try checkCoding(Samples.finished) }
   @Test func `events come back as they went`() throws { try checkCoding(Samples.batch) }
@@ -45,6 +62,7 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
   @Test func `random bytes never crash`() {
     checkNoise(Welcome.self)
     checkNoise(PolicyRules.self)
+    checkNoise(SessionRules.self)
     checkNoise(FileRule.self)
     checkNoise(CommandRule.self)
     checkNoise(NetworkRule.self)

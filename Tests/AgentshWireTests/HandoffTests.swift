@@ -55,8 +55,9 @@ import Testing
   @Test func `the supervisor's command line comes back as it went`() throws {
     var given = SupervisorArguments(.given(channel: 3, listener: 4), target: 500, pidfd: 6)
     given.spool = 9
+    given.group = 10
     #expect(SupervisorArguments(parsing: Array(given.argv.dropFirst())) == given)
-    #expect(given.descriptors == [3, 4, 6, 9])
+    #expect(given.descriptors == [3, 4, 6, 9, 10])
     #expect(given.launchSocket == nil)
     var arguments = SupervisorArguments(.launcher(socket: 7, handIn: 5), target: 500, pidfd: 6)
     #expect(arguments.launchSocket == 7)

@@ -56,11 +56,20 @@ enum Samples {
     return rules
   }
 
+  static var narrowed: SessionRules {
+    get throws {
+      var own = PolicyRules()
+      own.name = "own"
+      own.fileRules = [FileRule(name: "no-y", paths: ["/w/y"], decision: .deny)]
+      return try SessionRules(rules, narrowedBy: own)
+    }
+  }
+
   static let key = [UInt8](0..<32)
 
   static var welcome: Welcome {
     Welcome(
-      sessionID: "session-1", workspace: "/w", ownerUID: 1000, policy: rules, reattachKey: key,
+      sessionID: "session-1", workspace: "/w", ownerUID: 1000, policy: SessionRules(rules), reattachKey: key,
       supervisorSocket: "/run/s.sock", spoolPath: "/var/spool", spoolLimit: 1 << 40, overflow: .kill)
   }
 

@@ -28,7 +28,7 @@ private struct DenyingSupervisor: ~Copyable {
     }
     guard let policy = try? CompiledPolicy(rules), let frame = try? Frame(target: currentProcess(), tty: nil)
     else { return nil }
-    let processes = ProcessTable(target: currentProcess())
+    let processes = ProcessTable(target: currentProcess(), tellsDepths: false)
     mediator = Mediator(
       policy: policy, frame: frame, recorder: Recorder(processes: processes, logAllowed: true),
       processes: processes, helpers: HelperPool(listener: -1))

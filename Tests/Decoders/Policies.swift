@@ -47,6 +47,7 @@ extension Decoder {
       throw Broken("accepted, but not compiled: \(error)")
     }
     try decideEverything(compiled)
+    try narrowByItself(compiled)
   }
 
   /// The daemon's configuration.
@@ -63,30 +64,64 @@ extension Decoder {
   }
 }
 
+private let paths = ["/", "/code/space/a", "/home/me/.ssh/id", "@name", "/tmp/é/\u{7f}"]
+
+/// Beside itself a policy decides what it decides alone, and its own rule is named.
+private func narrowByItself(_ policy: CompiledPolicy) throws(Broken) {
+  let rules = policy.rules.main
+  // Globs of one environment may overlap in part.
+  guard let pair = try? SessionRules(rules, narrowedBy: rules) else { return }
+  guard let both = try? CompiledPolicy(pair) else { throw Broken("compiled alone, but not twice") }
+  var one = FileDecider(policy, limits: limits)
+  var two = FileDecider(both, limits: limits)
+  for text in paths {
+    let path = Array(text.utf8)
+    for operation in FileOperation.allCases {
+      let decision = one.decide(operation, path: path.span)
+      try hold(decision == two.decide(operation, path: path.span), "\(operation) on \(text), beside itself")
+    }
+    for operation in SocketOperation.allCases {
+      let decision = one.decideSocket(operation, path: path.span)
+      try hold(
+        decision == two.decideSocket(operation, path: path.span), "\(operation) on \(text), beside itself")
+    }
+    let request = CommandRequest(
+      canonical: path, called: path, calledNameCounts: true, arguments: path, depth: 1)
+    let decision = one.decideCommand(request)
+    try hold(decision == two.decideCommand(request), "command \(text), beside itself")
+  }
+  for address in [IPAddress.v4(0x7f00_0001), .v6(high: 1, low: 2)] {
+    let decision = policy.decideNetwork(address: address, port: 443)
+    try hold(decision == both.decideNetwork(address: address, port: 443), "\(address), beside itself")
+  }
+}
+
 /// Each decision names a rule that there is, and a second one is the same.
 private func decideEverything(_ policy: CompiledPolicy) throws(Broken) {
   var decider = FileDecider(policy, limits: limits)
-  for text in ["/", "/code/space/a", "/home/me/.ssh/id", "@name", "/tmp/é/\u{7f}"] {
+  for text in paths {
     let path = Array(text.utf8)
     for operation in FileOperation.allCases {
       let decision = decider.decide(operation, path: path.span)
       try hold(decision == decider.decide(operation, path: path.span), "\(operation) on \(text), twice")
       try hold(
-        Int(decision.rule) < policy.rules.fileRules.count, "\(operation) on \(text): rule \(decision.rule)")
+        Int(decision.rule) < policy.rules.main.fileRules.count,
+        "\(operation) on \(text): rule \(decision.rule)")
       _ = policy.ruleName(decision)
       _ = policy.message(decision)
     }
     for operation in SocketOperation.allCases {
       let decision = decider.decideSocket(operation, path: path.span)
-      try hold(Int(decision.rule) < policy.rules.unixSocketRules.count, "\(operation) on \(text)")
+      try hold(Int(decision.rule) < policy.rules.main.unixSocketRules.count, "\(operation) on \(text)")
     }
     let request = CommandRequest(
       canonical: path, called: path, calledNameCounts: true, arguments: path, depth: 1)
     let decision = decider.decideCommand(request)
-    try hold(Int(decision.rule) < policy.rules.commandRules.count, "command \(text): rule \(decision.rule)")
+    try hold(
+      Int(decision.rule) < policy.rules.main.commandRules.count, "command \(text): rule \(decision.rule)")
   }
   for address in [IPAddress.v4(0x7f00_0001), .v6(high: 1, low: 2)] {
     let decision = policy.decideNetwork(address: address, port: 443)
-    try hold(Int(decision.rule) < policy.rules.networkRules.count, "\(address): rule \(decision.rule)")
+    try hold(Int(decision.rule) < policy.rules.main.networkRules.count, "\(address): rule \(decision.rule)")
   }
 }

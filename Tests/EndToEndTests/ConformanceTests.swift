@@ -45,7 +45,7 @@ import Testing
       let lines = outcome.output.split(separator: "\n").map { $0.split(separator: " ") }
       #expect(
         lines.map(\.first) == ["listener", "peer", "sender", "lock", "changed", "reader"], "\(outcome)")
-      for line in lines { #expect(Int(line[1])! > 100 && line[2] == "0", "\(outcome)") }
+      for line in lines { #expect(Int(line[1])! > 5 && line[2] == "0", "\(outcome)") }
     }
   }
 

@@ -4,10 +4,12 @@ import Testing
 
 /// Each system call that the supervisor makes for a mediated operation fails in turn: the operation is denied or carried
 /// out, never half, nothing that is denied is done, no descriptor is lost, and what comes next works, or the session has
-/// ended. `Tests/fixtures/faults.c` fails the calls, by ptrace, so it needs root.
+/// ended. `Tests/fixtures/faults.c` fails the calls, by ptrace, so it needs root, also where the session is another user's.
 @Suite(.serialized) struct FaultTests {
-  @Test func `the Nth call of the supervisor fails, for every N of every mediated operation`() throws {
-    let place = try Place(as: .root)
+  @Test(arguments: Caller.allCases)
+  func `the Nth call of the supervisor fails, for every N of every mediated operation`(caller: Caller) throws
+  {
+    let place = try Place(as: caller)
     let base = place.outside
     let faults = try place.install("faults", at: base + "/faults")
     let policy = try place.policy(
@@ -28,9 +30,11 @@ import Testing
         - {name: denied, signals: [SIGUSR2], target: {type: children}, decision: deny}
         - {name: rest, signals: ["@all"], target: {type: descendants}, decision: allow}
       """)
-    let words = [faults, base, try Programs.agentsh(), "--root", place.workspace, "--policy", policy]
+    let words = [
+      faults, base, "\(caller.uid)", try Programs.agentsh(), "--root", place.workspace, "--policy", policy,
+    ]
     let started = ContinuousClock.now
-    let outcome = try place.run(words, timeout: .seconds(120))
+    let outcome = try place.runAsRoot(words, timeout: .seconds(120))
     #expect(outcome.succeeded, "\(outcome)")
     #expect(ContinuousClock.now - started < .seconds(60))
     let lines = outcome.output.split(separator: "\n")

@@ -6,5 +6,7 @@ package enum Caller: String, CaseIterable, Sendable, CustomStringConvertible {
   /// No line in /etc/passwd: the programs must cope with that too.
   static let uid: UInt32 = 4242
 
+  package var uid: UInt32 { self == .root ? 0 : Self.uid }
+
   package var description: String { rawValue }
 }

@@ -22,9 +22,12 @@ package final class Machine {
   private let holder: Running
   private var daemon: Running?
   private var started: [Running] = []
+  private let groups = ControlGroups.ofLaunches
 
-  /// Files of the operator's, by name below `policies`.
-  package init(policies: [String: String] = [:], config: String = "") throws {
+  /// Files of the operator's, by name below `policies`. `withGroups`: false for a machine without control groups.
+  package init(
+    policies: [String: String] = [:], config: String = "", withGroups: Bool = true
+  ) throws {
     guard getuid() == 0 else { throw HarnessError("this test needs root: run Scripts/test as root") }
     // A daemon that a test ran in this process may have left its own.
     umask(0o022)
@@ -49,7 +52,7 @@ package final class Machine {
     let script = """
       mount -t tmpfs -o mode=755 none /run && mount -t tmpfs -o mode=755 none /var/lib &&
       mount --bind \(directory)/passwd /etc/passwd && mount --bind \(directory)/group /etc/group &&
-      echo ready && exec tail -f /dev/null
+      { \(withGroups ? "" : ControlGroups.hiding + ";") echo ready; } && exec tail -f /dev/null
       """
     holder = try Running(
       ["/usr/bin/unshare", "--mount", "--propagation", "private", "sh", "-c", script],
@@ -100,6 +103,7 @@ package final class Machine {
       for pid in left { kill(pid, SIGKILL) }
       usleep(5_000)
     }
+    ControlGroups.clear(except: groups)
     try? FileManager.default.removeItem(atPath: directory)
   }
 
@@ -192,6 +196,11 @@ package final class Machine {
       let object = try? JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
     else { throw HarnessError("\(outcome)") }
     return object
+  }
+
+  /// The supervisors that run; tests run one at a time.
+  package var supervisors: [Int32] {
+    Harness.processes(running: ((try? Programs.directory.get()) ?? "?") + "/agentsh-supervisor")
   }
 
   package func api(

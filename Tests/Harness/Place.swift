@@ -17,6 +17,7 @@ package final class Place {
   private let scratch: String
   private let uid: UInt32?
   private var namespace: Running?
+  private let groups = ControlGroups.ofLaunches
 
   /// AGENTSH_ENFORCEMENT: the mode that the daemons of all places are configured for; nil: none is named.
   private static let enforcement = ProcessInfo.processInfo.environment["AGENTSH_ENFORCEMENT"]
@@ -96,6 +97,7 @@ package final class Place {
       for process in left { kill(process.pid, SIGKILL) }
       usleep(5_000)
     }
+    ControlGroups.clear(except: groups)
     try? FileManager.default.removeItem(atPath: directory)
   }
 
@@ -177,6 +179,15 @@ package final class Place {
     _ words: [String], input: String? = nil, in folder: String? = nil, timeout: Duration = .seconds(60)
   ) throws -> Outcome {
     try start(words, input: input, in: folder).finish(timeout: timeout)
+  }
+
+  /// Runs a program as root, also in an ordinary user's place.
+  package func runAsRoot(_ words: [String], timeout: Duration) throws -> Outcome {
+    guard caller == .user else { return try run(words, timeout: timeout) }
+    guard getuid() == 0 else { throw HarnessError("this test needs root: run Scripts/test as root") }
+    return try Running(
+      ["/usr/bin/env", "-C", workspace] + words, environment: variables, as: nil, input: nil, scratch: scratch
+    ).finish(timeout: timeout)
   }
 
   package func sh(_ script: String, timeout: Duration = .seconds(60)) throws -> Outcome {

@@ -1,4 +1,7 @@
+import CLinux
 import Cgroup
+import Glibc
+import LinuxSystem
 import Testing
 
 @Suite("Control groups")
@@ -37,4 +40,68 @@ struct CgroupTests {
   func names(name: String) {
     #expect(throws: CgroupAbsent.badName) { _ = try CgroupTree.make(named: name).path }
   }
+
+  @Test("what lies outside of the groups that we see has no place")
+  func outside() {
+    #expect(CgroupPlace.directory(groups: "0::/../a\n", mounts: Self.hybrid) == nil)
+    #expect(CgroupPlace.directory(of: "/no/such/group").map { access($0, F_OK) } != 0)
+  }
+
+  @Test("a directory that is no group is not taken for one")
+  func plain() {
+    #expect(throws: CgroupAbsent.notMounted) { _ = try CgroupTree.open(at: "/tmp").path }
+    #expect(throws: CgroupAbsent.notMounted) {
+      _ = try CgroupTree.make(named: "a", below: "/tmp").path
+    }
+    #expect(access("/tmp/a", F_OK) != 0)
+    #expect(throws: CgroupAbsent.notThere(SystemCallError("open", ENOENT))) {
+      _ = try CgroupTree.open(at: "/no/such/group").path
+    }
+  }
+
+  @Test("a group lists who is in it, ends them, and is gone; or the machine says why it cannot be")
+  func whole() throws {
+    do {
+      try Self.use(CgroupTree.make(named: "agentsh-kernel-test-\(getpid())"))
+    } catch let error as CgroupAbsent {
+      // Not root, or no cgroup2: then there is nothing to write to.
+      let own = CgroupPlace.own() ?? "/no/such/group"
+      #expect(access(own, W_OK) != 0 || access(own + "/cgroup.procs", W_OK) != 0, "\(error)")
+    }
+  }
+
+  private static func use(_ tree: borrowing CgroupTree) throws {
+    var pid: pid_t = 0
+    var words: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
+    defer { for word in words { free(word) } }
+    try #require(posix_spawn(&pid, "/bin/sleep", nil, nil, &words, nil) == 0)
+    let list = SharedFile(try tree.openMembers())
+    #expect(list.members == [])
+    try tree.add(pid: pid)
+    #expect(list.members == [pid])
+    let path = tree.path
+    #expect(CgroupPlace.group(of: pid).flatMap(CgroupPlace.directory(of:)) == path)
+    let isEmpty = try tree.waitUntilEmpty(milliseconds: 0)
+    #expect(!isEmpty)
+    do throws(SystemCallError) {
+      try tree.remove()
+      Issue.record("removed with a process in it")
+    } catch { #expect(error.errno == EBUSY) }
+    // Another hold on it, as the next daemon has.
+    let again = try CgroupTree.open(at: path)
+    try again.kill()
+    let isEmptyThen = try tree.waitUntilEmpty(milliseconds: 5000)
+    #expect(isEmptyThen)
+    // A zombie still, and not there any more.
+    #expect(list.members == [])
+    try tree.remove()
+    #expect(list.members == [])
+    #expect(waitpid(pid, nil, 0) == pid)
+  }
+}
+
+private final class SharedFile {
+  private let file: FileDescriptor
+  init(_ file: consuming FileDescriptor) { self.file = file }
+  var members: [Int32]? { cgroupMembers(file.number) }
 }

@@ -134,6 +134,14 @@ struct RefusedCallTests {
     #expect(results.allSatisfy { $0 == -Int(EPERM) })
   }
 
+  @Test("where rules tell depths apart, nobody gets another parent")
+  func depths() throws {
+    // CLONE_PARENT, in a combination that the kernel refuses for itself.
+    let calls = { [rawCall(Int(SYS_prctl), 36, 0), rawCall(Int(SYS_clone), 0x8000 | 0x800)] }
+    #expect(try filtered([.depths], calls) == [-Int(EPERM), -Int(EPERM)])
+    #expect(try filtered([], calls) == [0, -Int(EINVAL)])
+  }
+
   @Test("an x32 call ends the process")
   func x32() async throws {
     await #expect(processExitsWith: .signal(SIGSYS)) {

@@ -23,13 +23,14 @@ package struct WrapOptions: Sendable, Equatable {
         return "'\(session)' is no session id (letters, digits, _ and -, at most 128)"
       }
       let given = [
-        ("--policy", policy.name != nil), ("--root", root != nil),
+        ("--policy", policy.name != nil), ("--with", policy.with != nil), ("--root", root != nil),
         ("--allow-unenforced", policy.allowUnenforced),
       ]
       if let (name, _) = given.first(where: { $0.1 }) {
         return "\(name) cannot be used with --session: the session has its policy and workspace"
       }
     }
+    if let problem = policy.problem { return problem }
     if config != nil, socket != nil {
       return "--config is for a daemon that is started; with --socket none is"
     }
@@ -49,7 +50,7 @@ package struct WrapOptions: Sendable, Equatable {
       case "--quiet": quiet = true
       case "--allow-degraded": allowDegraded = true
       case "--allow-unenforced": policy.allowUnenforced = true
-      case "--policy", "--root", "--session", "--config", "--socket", "--keep-fd":
+      case "--policy", "--with", "--root", "--session", "--config", "--socket", "--keep-fd":
         guard index < end, !words[index].hasPrefix("-"), !words[index].isEmpty else { return nil }
         if word == "--keep-fd" {
           guard let number = Int32(words[index]) else { return nil }
@@ -62,6 +63,7 @@ package struct WrapOptions: Sendable, Equatable {
       }
     }
     policy.name = values["--policy"]
+    policy.with = values["--with"]
     root = values["--root"]
     session = values["--session"]
     config = values["--config"]

@@ -1,18 +1,11 @@
-extension FileDecider {
-  /// Decides a command. A name that no rule matches has no opinion; of the canonical and the called name the stricter
-  /// explicit match counts, and the default only when neither matches.
-  package mutating func decideCommand(_ request: borrowing CommandRequest) -> Decision {
-    explicitCommandDecision(request) ?? Self.commandDefault(depth: request.depth)
+extension RulesDecider {
+  mutating func decideCommand(_ request: borrowing CommandRequest) -> Decision {
+    explicitCommandDecision(request) ?? FileDecider.commandDefault(depth: request.depth)
   }
 
-  /// What holds for a command that no rule matches.
-  package static func commandDefault(depth: UInt32) -> Decision {
-    Decision(.deny, .command, default: depth == 0 ? .denyCommands : .denyExecve)
-  }
-
-  /// As `decideCommand`, nil where no rule matches: for what is looked at more closely (a transparent command's
-  /// payload) the stricter explicit decision counts.
-  package mutating func explicitCommandDecision(_ request: borrowing CommandRequest) -> Decision? {
+  /// What the rules say of a command; nil where none matches. Of the canonical and the called name the stricter explicit
+  /// match counts.
+  mutating func explicitCommandDecision(_ request: borrowing CommandRequest) -> Decision? {
     let canonical = firstCommandRule(request.canonical.span, request)
     guard request.calledNameCounts, request.called != request.canonical else { return canonical }
     guard let called = firstCommandRule(request.called.span, request) else { return canonical }
