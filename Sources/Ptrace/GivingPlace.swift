@@ -4,7 +4,9 @@ import LinuxSystem
 /// How descriptors come to a traced process: over a socket, whose one end it holds high up in its table (CLOEXEC), by a
 /// recvmsg that is made in place of the call that is to return them. What is received is written into a page of its own.
 ///
-/// The process can spoil both. It then harms itself: what it receives is what we sent, whatever it does.
+/// The process can spoil both. It then harms itself: what it receives is what we sent to it, whatever it does. A process
+/// that was forked has its parent's end too, and could take what the parent is given: so after a fork nothing is sent
+/// over that socket any more, and each of the two makes another.
 /// `unix(7)`, SCM_RIGHTS.
 final class GivingPlace {
   /// A call to be made in the process.
@@ -13,24 +15,46 @@ final class GivingPlace {
     let arguments: InlineArray<6, UInt64>
   }
   private enum Step {
-    case page, pair, raise, closeFirst, closeSecond
+    case page, pair
+    case raise(Held)
+    case close(Held), closeFirst(Held), closeSecond(Held)
   }
 
   private let process: Int32
   private let pidfd: FileDescriptor
   private var page: UInt64 = 0
-  private var pair: (Int32, Int32) = (-1, -1)
-  private var channel: Int32 = -1
+  /// As they were made: the process's end, and ours, which is taken out of its table.
+  private var first: Held?
+  private var second: Held?
+  /// The process's end, once it lies where it stays.
+  private var channel: Held?
   private var ours: Ours?
+  /// Ends of sockets over which nothing is sent any more.
+  private var stale: [Held] = []
 
-  /// Our end, which forked processes share with their parent as they share the other.
+  /// Our end.
   private final class Ours {
     let socket: FileDescriptor
-    let inode: (UInt, UInt)
-    init(_ socket: consuming FileDescriptor, theirs: stat) {
-      self.socket = socket
-      inode = (UInt(theirs.st_dev), UInt(theirs.st_ino))
+    init(_ socket: consuming FileDescriptor) { self.socket = socket }
+  }
+  /// A number of the process, and the socket that it named when we made it.
+  private struct Held: Equatable {
+    let number: Int32
+    let device: UInt
+    let inode: UInt
+
+    /// nil: `descriptor`, a copy, is none.
+    init?(_ number: Int32, _ descriptor: borrowing FileDescriptor) {
+      var information = stat()
+      guard descriptor.number >= 0, statDescriptor(descriptor.number, &information) == 0 else { return nil }
+      self.init(number: number, device: UInt(information.st_dev), inode: UInt(information.st_ino))
     }
+
+    private init(number: Int32, device: UInt, inode: UInt) {
+      (self.number, self.device, self.inode) = (number, device, inode)
+    }
+
+    func at(_ number: Int32) -> Held { Held(number: number, device: device, inode: inode) }
   }
 
   /// nil: the process is gone.
@@ -41,25 +65,35 @@ final class GivingPlace {
     pidfd = FileDescriptor(owning: Int32(opened))
   }
 
-  /// For a process that was forked: what its parent has, it has.
+  /// For a process that was forked: its memory is a copy of its parent's, or the same, and its table a copy.
   func inherit(_ parent: GivingPlace) {
-    (page, pair, channel, ours) = (parent.page, parent.pair, parent.channel, parent.ours)
+    (page, stale) = (parent.page, parent.stale)
+  }
+
+  /// Somebody else may hold the process's end: it was forked.
+  func retire() {
+    stale += [channel, first, second].compactMap(\.self)
+    forgetChannel()
   }
 
   // MARK: making it
 
   /// What has to be made in the process before something can be given to it; nil: nothing.
   func next() -> Request? {
-    if ours != nil, !holds() { forgetChannel() }
+    if let end = channel ?? first, !holds(end) { forgetChannel() }
+    while let held = stale.last, !holds(held) { stale.removeLast() }
     guard let step else { return nil }
     return request(step)
   }
 
   private var step: Step? {
+    if let held = stale.last { return .close(held) }
     if page == 0 { return .page }
-    if channel < 0 { return pair.0 < 0 ? .pair : .raise }
-    if pair.0 >= 0 { return .closeFirst }
-    return pair.1 >= 0 ? .closeSecond : nil
+    guard let first else {
+      if channel == nil { return .pair }
+      return second.map(Step.closeSecond)
+    }
+    return channel == nil ? .raise(first) : .closeFirst(first)
   }
 
   private func request(_ step: Step) -> Request {
@@ -68,27 +102,28 @@ final class GivingPlace {
     case .page: Request(call: Int(SYS_mmap), arguments: [0, 4096, 3, 0x22, .max, 0])
     // AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC
     case .pair: Request(call: Int(SYS_socketpair), arguments: [1, 0x8_0002, 0, page, 0, 0])
-    case .raise:
+    case .raise(let held):
       Request(
-        call: Int(SYS_fcntl), arguments: [UInt64(pair.0), UInt64(F_DUPFD_CLOEXEC), place(), 0, 0, 0])
-    case .closeFirst: Request(call: Int(SYS_close), arguments: [UInt64(pair.0), 0, 0, 0, 0, 0])
-    case .closeSecond: Request(call: Int(SYS_close), arguments: [UInt64(pair.1), 0, 0, 0, 0, 0])
+        call: Int(SYS_fcntl), arguments: [UInt64(held.number), UInt64(F_DUPFD_CLOEXEC), place(), 0, 0, 0])
+    case .close(let held), .closeFirst(let held), .closeSecond(let held):
+      Request(call: Int(SYS_close), arguments: [UInt64(held.number), 0, 0, 0, 0, 0])
     }
   }
 
   /// Takes what the request of `next` came to. Returns the errno that it failed with, else 0.
   func made(_ result: Int64, by thread: Int32) -> Int32 {
-    guard let step else { return 0 }
-    if result < 0, step == .page || step == .pair { return Int32(truncatingIfNeeded: -result) }
     switch step {
+    case nil: break
+    case .page where result < 0, .pair where result < 0: return Int32(truncatingIfNeeded: -result)
     case .page: page = UInt64(bitPattern: result)
     case .pair: return takePair(thread)
-    case .raise:
+    case .raise(let held):
       // Where there is no room so high, it stays where it is.
-      channel = result < 0 ? pair.0 : Int32(truncatingIfNeeded: result)
-      if result < 0 { pair.0 = -1 }
-    case .closeFirst: pair.0 = -1
-    case .closeSecond: pair.1 = -1
+      channel = result < 0 ? held : held.at(Int32(truncatingIfNeeded: result))
+      if result < 0 { first = nil }
+    case .close: stale.removeLast()
+    case .closeFirst: first = nil
+    case .closeSecond: second = nil
     }
     return 0
   }
@@ -100,13 +135,11 @@ final class GivingPlace {
       readProcessMemory(thread, at: page, into: kernelAddress($0), count: 8)
     }
     guard read == 8, numbers[0] >= 0, numbers[1] >= 0 else { return EACCES }
-    let (first, second) = (takeDescriptor(pidfd.number, numbers[0]), takeDescriptor(pidfd.number, numbers[1]))
-    let theirs = FileDescriptor(owning: Int32(first))
-    let socket = FileDescriptor(owning: Int32(second))
-    var information = stat()
-    guard first >= 0, second >= 0, statDescriptor(theirs.number, &information) == 0 else { return EACCES }
-    pair = (numbers[0], numbers[1])
-    ours = Ours(socket, theirs: information)
+    let theirs = FileDescriptor(owning: Int32(takeDescriptor(pidfd.number, numbers[0])))
+    let socket = FileDescriptor(owning: Int32(takeDescriptor(pidfd.number, numbers[1])))
+    guard let end = Held(numbers[0], theirs), let other = Held(numbers[1], socket) else { return EACCES }
+    (first, second) = (end, other)
+    ours = Ours(socket)
     return 0
   }
 
@@ -121,25 +154,18 @@ final class GivingPlace {
     return min(room > 48 ? room - 24 : 0, 1000)
   }
 
-  private func forgetChannel() { (channel, pair, ours) = (-1, (-1, -1), nil) }
+  private func forgetChannel() { (channel, first, second, ours) = (nil, nil, nil, nil) }
 
   /// Whether the number still names the socket: programs close what they do not know.
-  private func holds() -> Bool {
-    let number = channel >= 0 ? channel : pair.0
-    guard number >= 0, let ours else { return false }
-    let taken = takeDescriptor(pidfd.number, number)
-    guard taken >= 0 else { return false }
-    let theirs = FileDescriptor(owning: Int32(taken))
-    var information = stat()
-    guard statDescriptor(theirs.number, &information) == 0 else { return false }
-    return (UInt(information.st_dev), UInt(information.st_ino)) == ours.inode
+  private func holds(_ held: Held) -> Bool {
+    Held(held.number, FileDescriptor(owning: Int32(takeDescriptor(pidfd.number, held.number)))) == held
   }
 
   // MARK: giving
 
   /// Sends the descriptor and says what is to be called for it; nil: it cannot be sent.
   func send(_ descriptor: Int32, to thread: Int32, closeOnExec: Bool) -> Request? {
-    guard let ours, channel >= 0 else { return nil }
+    guard let ours, let channel else { return nil }
     var (number, byte): (Int32, UInt8) = (descriptor, 0)
     // struct msghdr, struct iovec, the byte, struct cmsghdr with a descriptor
     var words: InlineArray<15, UInt64> = [
@@ -155,7 +181,7 @@ final class GivingPlace {
     let (dontWait, cloexec): (UInt64, UInt64) = (0x40, 0x4000_0000)
     return Request(
       call: Int(SYS_recvmsg),
-      arguments: [UInt64(channel), page, closeOnExec ? dontWait | cloexec : dontWait, 0, 0, 0])
+      arguments: [UInt64(channel.number), page, closeOnExec ? dontWait | cloexec : dontWait, 0, 0, 0])
   }
 
   /// The descriptor's number in the process, or -errno.

@@ -49,6 +49,12 @@ struct Registers {
     set { for index in 0..<6 { words[Self.argumentPlaces[index]] = newValue[index] } }
   }
 
+  /// Whether a thread is at the entry of the same call, made from the same place.
+  func isSame(as other: Registers) -> Bool {
+    for place in [15, 16, 19, 14, 13, 12, 7, 9, 8] where words[place] != other.words[place] { return false }
+    return true
+  }
+
   /// At the end of another call that was made in its place: makes the one of `entry` from the start. Signals that came
   /// meanwhile are handled before it.
   static func again(_ entry: Registers) -> Registers {

@@ -29,6 +29,16 @@ package final class Tracer: Sendable {
     let errno = Atomic<Int32>(EACCES)
   }
 
+  /// A descriptor that has to wait until there is a way to give it again. Signals are blocked meanwhile, for its caller
+  /// passes the place of its call for each call that this takes.
+  private struct Pending {
+    let entry: Registers
+    let descriptor: Int32
+    let closeOnExec: Bool
+    let given: Given
+    let mask: UInt64
+  }
+
   /// How a watched exec ended.
   package enum ExecEnd: Sendable, Equatable {
     /// The new image is in place and has run nothing. The argument is the process, which `release` lets go on.
@@ -55,7 +65,7 @@ package final class Tracer: Sendable {
     /// A call that the kernel is to restart as after a signal: its number, and the code.
     var restart: (call: Int64, code: Int64)?
     var watch: Watch?
-    var isStopped = false
+    var pending: Pending?
   }
 
   private struct State {
@@ -66,6 +76,10 @@ package final class Tracer: Sendable {
     var nextID: UInt64 = 1
     var answers: [(id: UInt64, answer: Answer)] = []
     var released: [Int32] = []
+    /// Born, and stopped until its parent has said so: whose child it is says what it shares.
+    var early: Set<Int32> = []
+    /// Ended before its parent has said so.
+    var stillborn: Set<Int32> = []
     var changes: [(process: Int32, status: Int32)] = []
   }
 
@@ -211,6 +225,11 @@ package final class Tracer: Sendable {
     case Event.seccomp: stopped(thread, handle)
     case Event.fork, Event.vfork, Event.clone: made(thread, event)
     case Event.exec: executed(thread)
+    case Event.stop where !isKnown(thread):
+      state.withLock { state in
+        state.value.early.insert(thread)
+        state.value.stillborn.remove(thread)
+      }
     case Event.stop where [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(signal):
       // The whole process is stopped, and stays so until SIGCONT.
       if known(thread).process == thread { change(thread, signal << 8 | 0x7f) }
@@ -221,13 +240,28 @@ package final class Tracer: Sendable {
     }
   }
 
+  private func isKnown(_ thread: Int32) -> Bool { state.withLock { $0.value.threads[thread] != nil } }
+
   private func known(_ thread: Int32) -> Traced {
     state.withLock { state in
       if let traced = state.value.threads[thread] { return traced }
-      // A child whose stop comes before its parent's event.
       let traced = Traced(process: processNumber(thread) ?? thread)
       state.value.threads[thread] = traced
       return traced
+    }
+  }
+
+  /// Parents that are killed say nothing of their children any more.
+  private func adoptEarly() {
+    let early = state.withLock { state in
+      defer { state.value.early = [] }
+      // What they hold of their parents' is not known.
+      if !state.value.early.isEmpty { for place in state.value.places.values { place.retire() } }
+      return state.value.early
+    }
+    for child in early {
+      _ = known(child)
+      resume(child)
     }
   }
 
@@ -238,20 +272,24 @@ package final class Tracer: Sendable {
   private func ended(_ thread: Int32, _ status: Int32) {
     let gone = state.withLock { state -> Traced? in
       let traced = state.value.threads.removeValue(forKey: thread)
+      if traced == nil, state.value.early.remove(thread) == nil { state.value.stillborn.insert(thread) }
       if let traced {
         state.value.waiting.removeValue(forKey: traced.id)
         if traced.process == thread { state.value.places.removeValue(forKey: thread) }
+        if let pending = traced.pending { Self.drop(pending) }
       }
       state.value.changes.append((thread, status))
       return traced
     }
     gone?.watch?.tell(.gone)
+    adoptEarly()
   }
 
   /// At a call that the filter traces.
   private func stopped(_ thread: Int32, _ handle: (Call) -> Void) {
     let process = known(thread).process
     guard let entry = Registers(of: thread) else { return }
+    if goesOn(thread, entry) { return }
     let number = Int32(truncatingIfNeeded: entry.call)
     if givingCalls.contains(number), let place = place(of: process), let wanted = place.next() {
       prepare(thread, entry, place, wanted)
@@ -340,8 +378,8 @@ package final class Tracer: Sendable {
     } else {
       watch?.tell(.gone)
     }
-    if case .give(let descriptor, _, let given) = answer {
-      if entry == nil { closeDescriptor(descriptor) }
+    if case .give(let descriptor, _, let given) = answer, entry == nil {
+      closeDescriptor(descriptor)
       given.done.wakeAll()
     }
   }
@@ -370,48 +408,144 @@ package final class Tracer: Sendable {
     _ = registers.put(into: thread)
   }
 
+  // MARK: giving
+
   private func give(
     _ thread: Int32, _ entry: Registers, _ descriptor: Int32, _ closeOnExec: Bool, _ given: Given
   ) {
     let place = place(of: known(thread).process)
-    let wanted = place?.send(descriptor, to: thread, closeOnExec: closeOnExec)
-    closeDescriptor(descriptor)
-    guard let place, let wanted else {
-      leave(thread, entry, -Int64(EACCES))
-      return
+    guard let place, place.next() == nil else {
+      // Its socket was closed, or another thread has forked, while the call waited.
+      return giveLater(thread, entry, descriptor, closeOnExec, given, place)
     }
-    guard let result = make(wanted, in: thread, entry) else { return }
+    give(Pending(entry: entry, descriptor: descriptor, closeOnExec: closeOnExec, given: given, mask: 0), thread, place)
+  }
+
+  private func give(_ pending: Pending, _ thread: Int32, _ place: GivingPlace) {
+    defer { Self.drop(pending) }
+    guard let wanted = place.send(pending.descriptor, to: thread, closeOnExec: pending.closeOnExec) else {
+      return leave(thread, pending.entry, -Int64(EACCES))
+    }
+    guard let result = make(wanted, in: thread, pending.entry) else { return }
     let number = place.received(result, by: thread)
-    given.errno.store(number < 0 ? Int32(truncatingIfNeeded: -number) : 0, ordering: .releasing)
-    leave(thread, entry, number)
+    pending.given.errno.store(number < 0 ? Int32(truncatingIfNeeded: -number) : 0, ordering: .releasing)
+    leave(thread, pending.entry, number)
+  }
+
+  private func giveLater(
+    _ thread: Int32, _ entry: Registers, _ descriptor: Int32, _ closeOnExec: Bool, _ given: Given,
+    _ place: GivingPlace?
+  ) {
+    let mask = place == nil ? nil : blockSignals(thread)
+    let pending = Pending(
+      entry: entry, descriptor: descriptor, closeOnExec: closeOnExec, given: given, mask: mask ?? 0)
+    guard let place, mask != nil else {
+      Self.drop(pending)
+      return leave(thread, entry, -Int64(EACCES))
+    }
+    advance(thread, pending, place)
+  }
+
+  /// The next of the calls that giving needs, or the giving itself. At the entry of the caller's call.
+  private func advance(_ thread: Int32, _ pending: Pending, _ place: GivingPlace) {
+    guard let wanted = place.next() else {
+      setMask(pending.mask, of: thread)
+      return give(pending, thread, place)
+    }
+    guard let result = make(wanted, in: thread, pending.entry) else { return Self.drop(pending) }
+    let failed = place.made(result, by: thread)
+    if failed == 0, Registers.again(pending.entry).put(into: thread) {
+      state.withLock { $0.value.threads[thread]?.pending = pending }
+      resume(thread)
+    } else {
+      setMask(pending.mask, of: thread)
+      Self.drop(pending)
+      leave(thread, pending.entry, -Int64(max(failed, 1)))
+    }
+  }
+
+  /// Whether the call is one whose descriptor waits, made again.
+  private func goesOn(_ thread: Int32, _ entry: Registers) -> Bool {
+    let pending = state.withLock { state in
+      defer { state.value.threads[thread]?.pending = nil }
+      return state.value.threads[thread]?.pending
+    }
+    guard let pending else { return false }
+    if pending.entry.isSame(as: entry), let place = place(of: known(thread).process) {
+      advance(thread, pending, place)
+      return true
+    }
+    // Somebody has changed its program, or the process is gone.
+    setMask(pending.mask, of: thread)
+    Self.drop(pending)
+    return false
+  }
+
+  private static func drop(_ pending: Pending) {
+    closeDescriptor(pending.descriptor)
+    pending.given.done.wakeAll()
+  }
+
+  private func blockSignals(_ thread: Int32) -> UInt64? {
+    var mask: UInt64 = 0
+    // SAFETY: the kernel stores eight bytes at `mask`, which lives across the call.
+    let result = unsafe withUnsafeMutablePointer(to: &mask) {
+      rawCall(Int(SYS_ptrace), Self.getMask, Int(thread), 8, kernelAddress($0))
+    }
+    guard result == 0, setMask(.max, of: thread) else { return nil }
+    return mask
+  }
+
+  @discardableResult
+  private func setMask(_ mask: UInt64, of thread: Int32) -> Bool {
+    var mask = mask
+    // SAFETY: the kernel reads eight bytes at `mask`, which lives across the call.
+    return unsafe withUnsafeMutablePointer(to: &mask) {
+      rawCall(Int(SYS_ptrace), Self.setMask, Int(thread), 8, kernelAddress($0)) == 0
+    }
   }
 
   // MARK: children and images
 
   private func made(_ parent: Int32, _ event: Int32) {
-    if let child = message(parent) {
-      let process = event == Event.clone ? processNumber(child) ?? child : child
-      let from = known(parent).process
-      state.withLock { state in
-        if state.value.threads[child] == nil { state.value.threads[child] = Traced(process: process) }
-        if process == child, from != child, let parent = state.value.places[from], let place = GivingPlace(child) {
+    if let child = message(parent) { register(child, of: known(parent).process, isThread: event == Event.clone) }
+    resume(parent)
+  }
+
+  private func register(_ child: Int32, of parent: Int32, isThread: Bool) {
+    let process = isThread ? processNumber(child) ?? child : child
+    let isHere = state.withLock { state in
+      if state.value.stillborn.remove(child) != nil, rawCall(Int(SYS_kill), Int(child), 0) < 0 { return false }
+      let isNew = state.value.threads[child] == nil
+      if isNew { state.value.threads[child] = Traced(process: process) }
+      if process == child, let parent = state.value.places[parent] {
+        parent.retire()
+        // One that has run already may be another program by now, without what its parent had.
+        if isNew, let place = GivingPlace(child) {
           place.inherit(parent)
           state.value.places[child] = place
         }
       }
+      return state.value.early.remove(child) != nil
     }
-    resume(parent)
+    if isHere { resume(child) }
   }
 
   private func executed(_ process: Int32) {
     let former = message(process) ?? process
     let watch = state.withLock { state -> Watch? in
       let traced = state.value.threads.removeValue(forKey: former)
+      // The first thread ends unheard of when another executes.
+      if former != process, let first = state.value.threads[process] {
+        state.value.waiting.removeValue(forKey: first.id)
+        first.watch?.tell(.gone)
+      }
       state.value.places.removeValue(forKey: process)
       state.value.threads[process] = Traced(process: process)
       return traced?.watch
     }
     if let watch { watch.tell(.made(process)) } else { resume(process) }
+    adoptEarly()
   }
 
   /// At the end of a call that was let go on and is watched.
@@ -443,6 +577,8 @@ package final class Tracer: Sendable {
   private static let interrupt = 0x4207
   private static let listen = 0x4208
   private static let eventMessage = 0x4201
+  private static let getMask = 0x420a
+  private static let setMask = 0x420b
   private static let continueRun = 7
   private static let toReturn = 24  // PTRACE_SYSCALL
   /// SYSGOOD, FORK, VFORK, CLONE, EXEC, SECCOMP, EXITKILL
