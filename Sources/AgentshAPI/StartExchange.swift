@@ -97,6 +97,7 @@ extension WrapInitRequest: WireCodable {
     writer.value(mode)
     writer.value(supervise)
     writer.value(allowDegraded)
+    writer.value(noListener)
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
@@ -105,6 +106,7 @@ extension WrapInitRequest: WireCodable {
     mode = try reader.value()
     supervise = try reader.value()
     allowDegraded = try reader.value()
+    noListener = try reader.value()
   }
 }
 

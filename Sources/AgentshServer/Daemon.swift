@@ -24,8 +24,7 @@ struct Services: Sendable {
   let records: LaunchRecords
   let feed: EventFeed
   let logger: Logger
-  /// Ptrace mode.
-  let isTraced: Bool
+  let enforcement: ServerConfig.Enforcement
   let onDemand: Bool
   /// Of our own account.
   let home: String

@@ -103,7 +103,7 @@ struct DaemonSetup {
       lifecycle: LifecycleEvents(clock: wallClock),
       registry: SessionRegistry(perOwnerLimit: config.limits.sessions),
       records: LaunchRecords(directory: locations.stateDirectory + "/launches"), feed: feed, logger: logger,
-      isTraced: config.enforcement == .ptrace,
+      enforcement: config.enforcement,
       onDemand: options.mode == .onDemand, home: home, startedAt: wallClock())
   }
 

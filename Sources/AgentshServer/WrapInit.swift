@@ -15,14 +15,13 @@ struct WrapInit: Sendable {
     _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller, _ pidfd: SharedDescriptor
   ) async throws(SessionError) -> WrapInitResponse {
     try check(wanted, session, caller)
-    try checkMechanism()
+    let traced = try isTraced(wanted)
     let details = session.details
     let degraded = wanted.allowDegraded ?? false
     // The client can become the supervisor where it has the rights that the supervisor needs.
     let supervise = (wanted.supervise ?? false) && details.ownerUID == currentUser()
     let services = services
     let director = director
-    let traced = services.isTraced
     let plan = launchPlan(
       for: details.rules, ownerUID: details.ownerUID, traced: traced, allowDegraded: degraded)
     guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
@@ -36,7 +35,7 @@ struct WrapInit: Sendable {
     services.record(
       services.lifecycle.wrapInit(
         details.id, pid: caller.pid, command: wanted.agentCommand, arguments: wanted.agentArgs,
-        socket: announcement.socket, wrapper: services.programs.launcher), owner: details.ownerUID)
+        socket: announcement.socket, wrapper: services.programs.launcher, isTraced: traced), owner: details.ownerUID)
     return response(announcement, planText, details.rules.environment, traced)
   }
 
@@ -71,9 +70,26 @@ struct WrapInit: Sendable {
     }
   }
 
-  /// The one mechanism that nothing works without; the launcher finds out about the others where they are needed.
-  private func checkMechanism() throws(SessionError) {
-    if services.isTraced { return }
+  /// Whether the tree is to be traced. Throws where the one mechanism that the configuration names cannot be had; the
+  /// launcher finds out about the others where they are needed.
+  private func isTraced(_ wanted: WrapInitRequest) throws(SessionError) -> Bool {
+    if services.enforcement == .ptrace { return true }
+    do throws(SessionError) {
+      try Self.checkNotification(wanted)
+      return false
+    } catch {
+      guard services.enforcement == .auto else { throw error }
+      return true
+    }
+  }
+
+  private static func checkNotification(_ wanted: WrapInitRequest) throws(SessionError) {
+    let tracing = "with `enforcement: auto` in the daemon's configuration the tree is traced instead, which is slower"
+    if let why = wanted.noListener {
+      throw SessionError(
+        .unavailable, .mechanism, "there is no seccomp listener to be had inside the filter around agentsh: \(why)",
+        hint: tracing)
+    }
     guard case .success(let bytes) = readAll("/proc/sys/kernel/seccomp/actions_avail", limit: 4096) else {
       throw SessionError(
         .unavailable, .mechanism,
@@ -84,7 +100,7 @@ struct WrapInit: Sendable {
     guard words.contains("user_notif") else {
       throw SessionError(
         .unavailable, .mechanism, "the kernel has no seccomp user notification",
-        hint: "Linux 5.0 or newer is needed")
+        hint: "Linux 5.0 or newer is needed; \(tracing)")
     }
   }
 

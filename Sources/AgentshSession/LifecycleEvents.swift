@@ -29,12 +29,14 @@ package struct LifecycleEvents: Sendable {
   }
 
   package func wrapInit(
-    _ session: String, pid: Int32, command: String, arguments: [String], socket: String, wrapper: String
+    _ session: String, pid: Int32, command: String, arguments: [String], socket: String, wrapper: String,
+    isTraced: Bool
   ) -> Event {
     var result = event(
       "wrap_init", session,
       [
-        ("agent_args", .list(arguments)), ("agent_command", .text(command)), ("notify_socket", .text(socket)),
+        ("agent_args", .list(arguments)), ("agent_command", .text(command)),
+        ("enforcement", .text(isTraced ? "ptrace" : "notify")), ("notify_socket", .text(socket)),
         ("wrapper_binary", .text(wrapper)),
       ])
     result.pid = pid

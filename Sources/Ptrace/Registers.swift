@@ -12,22 +12,23 @@ struct Registers {
   /// Of the instruction `syscall`.
   private static let instructionSize: UInt64 = 2
 
-  /// nil: the thread is not stopped any more, as it was killed.
-  init?(of thread: Int32) {
+  /// Throws ESRCH where the thread is not stopped any more, as it was killed.
+  init(of thread: Int32) throws(SystemCallError) {
     // SAFETY: the kernel writes 216 bytes, the size of `words`, which live across the call.
     let result = unsafe withUnsafeMutablePointer(to: &words) {
       rawCall(Int(SYS_ptrace), Self.get, Int(thread), 0, kernelAddress($0))
     }
-    guard result == 0 else { return nil }
+    try check("ptrace", result)
   }
 
-  /// False: the thread was killed.
-  func put(into thread: Int32) -> Bool {
+  /// Throws ESRCH where the thread was killed.
+  func put(into thread: Int32) throws(SystemCallError) {
     var copy = words
     // SAFETY: the kernel reads 216 bytes, the size of `copy`, which lives across the call.
-    return unsafe withUnsafeMutablePointer(to: &copy) {
-      rawCall(Int(SYS_ptrace), Self.set, Int(thread), 0, kernelAddress($0)) == 0
+    let result = unsafe withUnsafeMutablePointer(to: &copy) {
+      rawCall(Int(SYS_ptrace), Self.set, Int(thread), 0, kernelAddress($0))
     }
+    try check("ptrace", result)
   }
 
   /// What a call has returned, or is to return.

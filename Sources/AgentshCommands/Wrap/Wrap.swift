@@ -57,6 +57,7 @@ struct Wrap {
     request.mode = ""
     request.supervise = true
     request.allowDegraded = options.allowDegraded
+    request.noListener = whyNoListener()
     return request
   }
 
