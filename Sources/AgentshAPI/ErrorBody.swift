@@ -39,6 +39,8 @@ package struct ErrorBody: Codable, Sendable, Equatable {
     package static let limit = Code(rawValue: "limit")
     /// 503: a mechanism that the policy needs is missing; `error` names it.
     package static let mechanism = Code(rawValue: "mechanism")
+    /// 409: the client is to try whether it can have a seccomp listener, and to ask again with `listener`.
+    package static let listenerUntried = Code(rawValue: "listener_untried")
     /// 500
     package static let failed = Code(rawValue: "failed")
 

@@ -97,7 +97,7 @@ extension WrapInitRequest: WireCodable {
     writer.value(mode)
     writer.value(supervise)
     writer.value(allowDegraded)
-    writer.value(noListener)
+    writer.value(listener)
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
@@ -106,7 +106,7 @@ extension WrapInitRequest: WireCodable {
     mode = try reader.value()
     supervise = try reader.value()
     allowDegraded = try reader.value()
-    noListener = try reader.value()
+    listener = try reader.value()
   }
 }
 

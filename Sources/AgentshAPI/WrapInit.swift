@@ -12,8 +12,9 @@ package struct WrapInitRequest: Codable, Sendable, Equatable {
   package var supervise: Bool?
   /// Ours: go on where the kernel lacks a mechanism.
   package var allowDegraded: Bool?
-  /// Ours: why no process of the client's can have a seccomp listener, such as `EBUSY`. nil: it can, as far as is known.
-  package var noListener: String?
+  /// Ours: whether a process of the client's can have a seccomp listener: `available`, or why not. nil: not tried.
+  package var listener: String?
+  package static let listenerAvailable = "available"
 
   package init(agentCommand: String, agentArgs: [String]) {
     self.agentCommand = agentCommand
@@ -26,7 +27,7 @@ package struct WrapInitRequest: Codable, Sendable, Equatable {
     case agentArgs = "agent_args"
     case callerUID = "caller_uid"
     case allowDegraded = "allow_degraded"
-    case noListener = "no_listener"
+    case listener
   }
 
   package init(from decoder: any Decoder) throws {
@@ -39,7 +40,7 @@ package struct WrapInitRequest: Codable, Sendable, Equatable {
     mode = try fields.decodeIfPresent(String.self, forKey: .mode)
     supervise = try fields.decodeIfPresent(Bool.self, forKey: .supervise)
     allowDegraded = try fields.decodeIfPresent(Bool.self, forKey: .allowDegraded)
-    noListener = try fields.decodeIfPresent(String.self, forKey: .noListener)
+    listener = try fields.decodeIfPresent(String.self, forKey: .listener)
   }
 }
 

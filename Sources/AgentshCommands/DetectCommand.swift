@@ -17,7 +17,7 @@ struct DetectCommand: ParsableCommand {
 
   func run() throws {
     let program = try InstalledPrograms.ofThisProcess().path(of: "agentsh-supervisor")
-    let output = try capture(program, ["agentsh-supervisor", "--detect"])
+    let output = try Self.capture(program)
     let found = try Self.parse(output)
     if json {
       let lines = output.split(separator: 0x0A).map { String(decoding: $0, as: UTF8.self) }
@@ -32,6 +32,10 @@ struct DetectCommand: ParsableCommand {
     let name: String
     let available: Bool
     let detail: String
+  }
+
+  static func findings(_ supervisor: String) throws(CommandFailure) -> [Finding] {
+    try parse(capture(supervisor))
   }
 
   static func parse(_ output: [UInt8]) throws(CommandFailure) -> [Finding] {
@@ -54,9 +58,9 @@ struct DetectCommand: ParsableCommand {
   }
 
   /// The program's standard output; its errors go where ours go.
-  private func capture(_ program: String, _ arguments: [String]) throws(CommandFailure) -> [UInt8] {
+  private static func capture(_ program: String) throws(CommandFailure) -> [UInt8] {
     do throws(SystemCallError) {
-      let child = try OutputOfProgram.start(program, arguments)
+      let child = try OutputOfProgram.start(program, ["agentsh-supervisor", "--detect"])
       let result = try child.all(limit: 1 << 20)
       guard result.status == 0 else { throw SystemCallError("agentsh-supervisor --detect", ECHILD) }
       return result.output

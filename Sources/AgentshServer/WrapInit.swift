@@ -73,23 +73,26 @@ struct WrapInit: Sendable {
   /// Whether the tree is to be traced. Throws where the one mechanism that the configuration names cannot be had; the
   /// launcher finds out about the others where they are needed.
   private func isTraced(_ wanted: WrapInitRequest) throws(SessionError) -> Bool {
-    if services.enforcement == .ptrace { return true }
-    do throws(SessionError) {
-      try Self.checkNotification(wanted)
+    switch services.enforcement {
+    case .ptrace: return true
+    case .notify:
+      try Self.checkKernel()
       return false
-    } catch {
-      guard services.enforcement == .auto else { throw error }
-      return true
+    case .auto:
+      do throws(SessionError) { try Self.checkKernel() } catch { return true }
+      // Upstream's client does not know of it, and can be started in the one mode alone.
+      guard let listener = wanted.listener ?? (wanted.supervise == nil ? WrapInitRequest.listenerAvailable : nil)
+      else {
+        throw SessionError(
+          .conflict, .listenerUntried, "it is not known whether a seccomp listener can be had",
+          hint: "ask again, with `listener` saying so")
+      }
+      return listener != WrapInitRequest.listenerAvailable
     }
   }
 
-  private static func checkNotification(_ wanted: WrapInitRequest) throws(SessionError) {
+  private static func checkKernel() throws(SessionError) {
     let tracing = "with `enforcement: auto` in the daemon's configuration the tree is traced instead, which is slower"
-    if let why = wanted.noListener {
-      throw SessionError(
-        .unavailable, .mechanism, "there is no seccomp listener to be had inside the filter around agentsh: \(why)",
-        hint: tracing)
-    }
     guard case .success(let bytes) = readAll("/proc/sys/kernel/seccomp/actions_avail", limit: 4096) else {
       throw SessionError(
         .unavailable, .mechanism,

@@ -34,22 +34,6 @@ long clinux_seccomp_install(const struct sock_filter *program, unsigned short co
   return clinux_syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (long)&fprog, 0, 0, 0);
 }
 
-int clinux_try_listener(void)
-{
-  struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-  pid_t child = fork();
-  if (child < 0) return errno;
-  if (child == 0) {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) _exit(errno);
-    long listener = clinux_seccomp_install(&allow, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER);
-    _exit(listener < 0 ? (int)-listener : 0);
-  }
-  int status;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return errno;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
-}
-
 long clinux_notif_sizes(struct seccomp_notif_sizes *sizes)
 {
   return clinux_syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, (long)sizes, 0, 0, 0);

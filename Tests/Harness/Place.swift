@@ -22,6 +22,9 @@ package final class Place {
   /// AGENTSH_ENFORCEMENT: the mode that the daemons of all places are configured for; nil: none is named.
   private static let enforcement = ProcessInfo.processInfo.environment["AGENTSH_ENFORCEMENT"]
 
+  /// Whether sessions are in ptrace mode.
+  package static var isTraced: Bool { enforcement == "ptrace" }
+
   package init(as caller: Caller) throws {
     self.caller = caller
     switch (caller, getuid()) {

@@ -47,7 +47,8 @@ struct Wrap {
       throw CommandFailure(error, code: ExitStatus.notWrapped)
     }
     let session = try WrapSession(
-      existing: options.session, wanted, startRequest(program, uid: daemon.account.uid), client)
+      existing: options.session, wanted, startRequest(program, uid: daemon.account.uid), client
+    ) { () throws(CommandFailure) in try tryListener(supervisor: supervisor) }
     return Stage(daemon: daemon, launcher: launcher, supervisor: supervisor, session: session)
   }
 
@@ -57,7 +58,7 @@ struct Wrap {
     request.mode = ""
     request.supervise = true
     request.allowDegraded = options.allowDegraded
-    request.noListener = whyNoListener()
+    if isWithoutFilter() { request.listener = WrapInitRequest.listenerAvailable }
     return request
   }
 

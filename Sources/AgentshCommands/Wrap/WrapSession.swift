@@ -12,27 +12,38 @@ struct WrapSession {
 
   /// Session and wrap-init. A daemon that wants what this client does not do is refused; no session of ours stays.
   ///
-  /// - Parameter wanted: for a new session, where `existing` names none.
+  /// - Parameters:
+  ///   - wanted: for a new session, where `existing` names none.
+  ///   - tryingListener: what `WrapInitRequest.listener` is to say, where the daemon wants to know.
   init(
-    existing: String?, _ wanted: CreateSessionRequest, _ start: WrapInitRequest, _ client: APIClient
+    existing: String?, _ wanted: CreateSessionRequest, _ start: WrapInitRequest, _ client: APIClient,
+    tryingListener: () throws(CommandFailure) -> String
   ) throws(CommandFailure) {
     self.client = client
     isOurs = existing == nil
-    do throws(ClientError) {
-      let request = StartRequest(session: existing, create: wanted, wrapInit: start)
-      if let launched = try client.launch(request) {
-        (id, response) = (launched.session, launched.wrapInit)
-      } else {
-        (id, response) = try Self.inTwoSteps(request, client)
+    var request = StartRequest(session: existing, create: wanted, wrapInit: start)
+    do throws(ClientError) { (id, response) = try Self.start(request, client) } catch {
+      guard error.code == .listenerUntried, request.wrapInit.listener == nil else { throw Self.failure(error) }
+      request.wrapInit.listener = try tryingListener()
+      do throws(ClientError) { (id, response) = try Self.start(request, client) } catch {
+        throw Self.failure(error)
       }
-    } catch {
-      throw CommandFailure(
-        error, code: error.code == .commandDenied ? ExitStatus.denied : ExitStatus.notWrapped)
     }
     do throws(CommandFailure) { try Self.check(response) } catch {
       discard()
       throw error
     }
+  }
+
+  private static func failure(_ error: ClientError) -> CommandFailure {
+    CommandFailure(error, code: error.code == .commandDenied ? ExitStatus.denied : ExitStatus.notWrapped)
+  }
+
+  private static func start(
+    _ request: StartRequest, _ client: APIClient
+  ) throws(ClientError) -> (String, WrapInitResponse) {
+    if let launched = try client.launch(request) { return (launched.session, launched.wrapInit) }
+    return try inTwoSteps(request, client)
   }
 
   private static func inTwoSteps(

@@ -71,8 +71,6 @@ long clinux_seccomp_install(const struct sock_filter *program, unsigned short co
 /* Tells threads of this process apart, without a system call. */
 static inline unsigned long clinux_this_thread(void) { return (unsigned long)__builtin_thread_pointer(); }
 
-/* Whether a child of this process, which has one thread, can have a listener: 0, or the errno (EPERM: killed). */
-int clinux_try_listener(void);
 long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);
 long clinux_notif_receive(int listener, struct seccomp_notif *request);
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response);
