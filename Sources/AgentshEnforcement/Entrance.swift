@@ -30,18 +30,12 @@ package struct Entrance: Sendable {
       self.channel = Channel(owning: channel)
     case .launcher(let socket, let handIn):
       let plan = try Self.read(handIn)
-      if arguments.traces {
-        tracing = try Self.trace(arguments)
-        listener = CallPort.number
-        channel = try Self.handIn(plan, arguments.pidfd)
-        return
-      }
-      tracing = nil
       guard let taken = HandOver.take(from: socket, sender: arguments.pidfd) else {
         throw .launcher(Self.end(of: arguments))
       }
+      tracing = arguments.traces ? try Self.trace(arguments) : nil
       channel = try Self.handIn(plan, taken.number)
-      listener = taken.release()
+      listener = arguments.traces ? CallPort.number : taken.release()
     }
   }
 

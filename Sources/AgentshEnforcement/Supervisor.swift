@@ -138,8 +138,7 @@ package final class Supervisor: Sendable {
     }
     var loop = MainLoop(self)
     let status = loop.run()
-    finish(status, stored: loop.drain(milliseconds: 5000))
-    return status
+    return finish(status, stored: loop.drain(milliseconds: 5000))
   }
 
   private func startThreads() throws(SystemCallError) {
@@ -199,13 +198,21 @@ package final class Supervisor: Sendable {
     writeError("agentsh: the agent was not started: \(reason)\n")
   }
 
-  private func finish(_ status: Int32, stored: Bool) {
+  /// Returns `wrap`'s exit code.
+  private func finish(_ status: Int32, stored: Bool) -> Int32 {
     let denied = recorder.denied
     let finished = Finished(exitCode: status, denied: denied)
     // A daemon that takes no events takes this no sooner.
     if stored, let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
-    guard arguments.launchSocket != nil else { return }
-    for line in LaunchLog(arguments.log).failures { writeError("agentsh: \(line)\n") }
+    guard arguments.launchSocket != nil else { return status }
+    let failures = LaunchLog(arguments.log).failures
+    for line in failures { writeError("agentsh: \(line)\n") }
+    // A launcher that has said why it did not become the command, and not the command's own status.
+    let end = failures.last.map {
+      LaunchEnd(code: status, signal: nil, lastLine: $0, ownFailure: Self.ownFailure)
+    }
+    if let hint = end?.hint { writeError("  \(hint)\n") }
+    let code = end?.code ?? status
     if let refusal = recorder.refusedStart {
       let message = mediator.policy.message(refusal)
       let rule = mediator.policy.ruleName(refusal)
@@ -215,13 +222,14 @@ package final class Supervisor: Sendable {
     if sender.hasOverflowed {
       writeError("agentsh: the event spool is full: the session was ended (spool.on_overflow: kill)\n")
     }
-    if arguments.quiet { return }
+    if arguments.quiet { return code }
     if !stored { writeError("agentsh: \(sender.remark)\n") }
     if denied > 0 {
       let what = denied == 1 ? "1 operation" : "\(denied) operations"
       writeError(
         "agentsh: \(what) denied (agentsh events query --session \(welcome.sessionID) --decision deny)\n")
     }
+    return code
   }
 }
 

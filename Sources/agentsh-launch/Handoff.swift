@@ -47,6 +47,18 @@ struct Handoff {
     _ = try LaunchError.step(.handOff) { () throws(SystemCallError) in try check("sendmsg", sent) }
   }
 
+  /// Ptrace mode: a pidfd of this process, in the listener's place. It says that what comes before the filter is done.
+  func sendOwnHandle() throws(LaunchError) {
+    let opened = openPidfd(Int32(rawCall(SystemCall.getpid)))
+    let handle = FileDescriptor(
+      owning: Int32(
+        try LaunchError.step(.handOff) { () throws(SystemCallError) in try check("pidfd_open", opened) }))
+    var (byte, number): (UInt8, Int32) = (0, handle.number)
+    // SAFETY: both live across the call.
+    let sent = unsafe clinux_send_fds(socket, &byte, 1, &number, 1)
+    _ = try LaunchError.step(.handOff) { () throws(SystemCallError) in try check("sendmsg", Int(sent)) }
+  }
+
   /// Blocks until the other side says 0x01. `read(2)`, which the filter lets pass.
   func awaitAcknowledgement() throws(LaunchError) {
     var byte: UInt8 = 0

@@ -41,6 +41,7 @@ private func run(_ environment: Environment, _ diagnostics: Diagnostics) throws(
   let filter = try confinement.filter()
   try confinement.restrictFiles()
   if plan.mediate.contains(.traced) {
+    try handoff.sendOwnHandle()
     // Traced from here on, before there is anything to be traced for.
     try handoff.awaitAcknowledgement()
     try LaunchError.step(.filter, filter.installSilent)

@@ -19,13 +19,6 @@ struct LaunchedProcess: ~Copyable {
     throw log.failure(status: waitForExit(pid))
   }
 
-  /// Throws EMFILE's like.
-  func pidfdCopy() throws(CommandFailure) -> FileDescriptor {
-    do throws(SystemCallError) { return try pidfd.duplicate() } catch {
-      throw CommandFailure(code: ExitStatus.notWrapped, "\(error)")
-    }
-  }
-
   /// Ends the launcher; the command does not run.
   func abandon() {
     sendSignal(pidfd.number, SIGKILL)

@@ -86,10 +86,7 @@ struct Wrap {
         runtimeVariable: stage.daemon.runtimeVariable)
       throw supervising.become(launched, handIn: handIn)
     }
-    // In ptrace mode the launcher waits for its tracer before it has a filter, and its pidfd takes the listener's place.
-    let listener =
-      response.ptraceMode == true
-      ? try launched.pidfdCopy() : try launched.listener()
+    let listener = try launched.listener()
     for sentence in (response.degraded ?? []) + launched.log.degraded {
       Output.note("agentsh: not enforced: \(sentence)")
     }
