@@ -87,14 +87,16 @@ package struct ServerConfig: Sendable, Equatable {
 
   private mutating func read(_ root: YAMLNode, _ problems: inout Problems) {
     let keys = [
-      "enforcement", "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles", "limits",
+      "enforcement", "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles",
+      "limits",
     ]
     guard let fields = Fields(root, "the configuration", keys: keys, &problems) else { return }
     if let node = fields["idle_timeout"], let time = node.duration("idle_timeout", &problems) {
       idleTimeout = time
     }
     if let node = fields["enforcement"] {
-      enforcement = node.word("enforcement", Enforcement.allCases.map { ($0.rawValue, $0) }, &problems) ?? enforcement
+      enforcement =
+        node.word("enforcement", Enforcement.allCases.map { ($0.rawValue, $0) }, &problems) ?? enforcement
     }
     if let node = fields["audit"] { readAudit(node, &problems) }
     if let node = fields["spool"] { readSpool(node, &problems) }

@@ -217,17 +217,18 @@ struct MainLoop: ~Copyable {
       supervisor.tracing.map {
         found = $0.tracer.takeChanges().map { ($0.process, $0.status) }
         return true
-      } ?? supervisor.mediator.gate.whileIdle {
-      while true {
-        var status: Int32 = 0
-        // SAFETY: `status` lives across the call. __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
-        let pid = unsafe withUnsafeMutablePointer(to: &status) {
-          rawCall(Int(SYS_wait4), -1, kernelAddress($0), 0x4000_0000 | 0x2000_0000 | 1 | 2, 0)
-        }
-        guard pid > 0 else { return }
-        found.append((Int32(pid), status))
       }
-    }
+      ?? supervisor.mediator.gate.whileIdle {
+        while true {
+          var status: Int32 = 0
+          // SAFETY: `status` lives across the call. __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
+          let pid = unsafe withUnsafeMutablePointer(to: &status) {
+            rawCall(Int(SYS_wait4), -1, kernelAddress($0), 0x4000_0000 | 0x2000_0000 | 1 | 2, 0)
+          }
+          guard pid > 0 else { return }
+          found.append((Int32(pid), status))
+        }
+      }
     postponed = !ran
     guard ran else { return }
     for (pid, status) in found where pid == supervisor.arguments.target && isParent {

@@ -85,7 +85,8 @@ extension HandoffKind {
     case .notify:
       // No message with a listener has four bytes. Named here, because an old client may be told by one socket alone.
       if descriptors == 0, bytes.count == 4 {
-        throw Refusal("the pid of a process that runs already came, and it has run untraced: it is not taken over")
+        throw Refusal(
+          "the pid of a process that runs already came, and it has run untraced: it is not taken over")
       }
       do throws(WireError) { return .notify(try HandoffMessage(bytes)) } catch {
         throw Refusal("not a hand-off message: \(error)")

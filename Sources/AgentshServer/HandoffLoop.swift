@@ -57,7 +57,8 @@ package struct HandoffLoop: ~Copyable {
   /// `traced`: ptrace mode. `caller`: a pidfd of who was told the socket's name. `isOver`: asked at least every second. `onRefusal`: called
   /// for each wrong message, and for a wrong uid the first time.
   package init(
-    _ kind: HandoffKind, traced: Bool = false, listener: SharedDescriptor, callerUID: UInt32, caller: SharedDescriptor,
+    _ kind: HandoffKind, traced: Bool = false, listener: SharedDescriptor, callerUID: UInt32,
+    caller: SharedDescriptor,
     isOver: @escaping @Sendable () -> Bool, onRefusal: @escaping @Sendable (TurnedAway) -> Void
   ) {
     self.kind = kind

@@ -47,7 +47,8 @@ struct HandoffThread: ~Copyable, Sendable {
     let token = token
     let supervise = supervise
     var loop = HandoffLoop(
-      .notify, traced: launch.isTraced, listener: listener, callerUID: caller.uid, caller: pidfd, isOver: { launch.isReleased },
+      .notify, traced: launch.isTraced, listener: listener, callerUID: caller.uid, caller: pidfd,
+      isOver: { launch.isReleased },
       onRefusal: { director.note($0, launch) })
     let handed = loop.next { (frame) throws(Refusal) in
       guard case .notify(let message) = frame else { throw Refusal("not a hand-off message") }

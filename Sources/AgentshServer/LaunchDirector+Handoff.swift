@@ -23,7 +23,8 @@ extension LaunchDirector {
     guard count < limit else {
       throw .tooMany("\(count) programs of yours run or are being started", limit: "launches")
     }
-    let launch = Launch(id: .random(), session: session, welcome: welcome(session), isTraced: traced, intake: services.intake)
+    let launch = Launch(
+      id: .random(), session: session, welcome: welcome(session), isTraced: traced, intake: services.intake)
     let token = randomBytes(HandoffMessage.tokenSize)
     let path: String
     do throws(SystemCallError) {

@@ -134,7 +134,8 @@ extension LaunchDirector {
   ) throws(Refusal) -> SpawnedSupervisor {
     do throws(SpawnFailure) {
       return try SpawnedSupervisor(
-        program: services.programs.supervisor, listener: launch.isTraced ? nil : listener, target: target.facts,
+        program: services.programs.supervisor, listener: launch.isTraced ? nil : listener,
+        target: target.facts,
         targetPidfd: target.pidfd, group: launch.group, spoolPath: launch.welcome.spoolPath)
     } catch { throw Refusal("the supervisor cannot be started: \(error)") }
   }

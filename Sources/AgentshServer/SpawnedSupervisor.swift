@@ -41,7 +41,8 @@ struct SpawnedSupervisor: Sendable {
       arguments.traces = listener == nil
       let members = try group.map { group throws(SystemCallError) in try group.openMembers() }
       var fds = [
-        nothing.number, nothing.number, 2, other.number, listener?.number ?? nothing.number, targetPidfd.number,
+        nothing.number, nothing.number, 2, other.number, listener?.number ?? nothing.number,
+        targetPidfd.number,
       ]
       if let spool {
         arguments.spool = Int32(fds.count)

@@ -35,7 +35,8 @@ struct WrapInit: Sendable {
     services.record(
       services.lifecycle.wrapInit(
         details.id, pid: caller.pid, command: wanted.agentCommand, arguments: wanted.agentArgs,
-        socket: announcement.socket, wrapper: services.programs.launcher, isTraced: traced), owner: details.ownerUID)
+        socket: announcement.socket, wrapper: services.programs.launcher, isTraced: traced),
+      owner: details.ownerUID)
     return response(announcement, planText, details.rules.environment, traced)
   }
 
@@ -81,7 +82,8 @@ struct WrapInit: Sendable {
     case .auto:
       do throws(SessionError) { try Self.checkKernel() } catch { return true }
       // Upstream's client does not know of it, and can be started in the one mode alone.
-      guard let listener = wanted.listener ?? (wanted.supervise == nil ? WrapInitRequest.listenerAvailable : nil)
+      guard
+        let listener = wanted.listener ?? (wanted.supervise == nil ? WrapInitRequest.listenerAvailable : nil)
       else {
         throw SessionError(
           .conflict, .listenerUntried, "it is not known whether a seccomp listener can be had",
@@ -92,7 +94,8 @@ struct WrapInit: Sendable {
   }
 
   private static func checkKernel() throws(SessionError) {
-    let tracing = "with `enforcement: auto` in the daemon's configuration the tree is traced instead, which is slower"
+    let tracing =
+      "with `enforcement: auto` in the daemon's configuration the tree is traced instead, which is slower"
     guard case .success(let bytes) = readAll("/proc/sys/kernel/seccomp/actions_avail", limit: 4096) else {
       throw SessionError(
         .unavailable, .mechanism,

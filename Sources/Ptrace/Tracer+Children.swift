@@ -5,14 +5,18 @@ import Synchronization
 /// Who is born, and what becomes another program.
 extension Tracer {
   func made(_ parent: Int32, _ event: Int32) {
-    if let child = message(parent) { register(child, of: known(parent).process, isThread: event == Event.clone) }
+    if let child = message(parent) {
+      register(child, of: known(parent).process, isThread: event == Event.clone)
+    }
     resume(parent)
   }
 
   func register(_ child: Int32, of parent: Int32, isThread: Bool) {
     let process = isThread ? processNumber(child) ?? child : child
     let isHere = state.withLock { state in
-      if state.value.stillborn.remove(child) != nil, rawCall(Int(SYS_kill), Int(child), 0) < 0 { return false }
+      if state.value.stillborn.remove(child) != nil, rawCall(Int(SYS_kill), Int(child), 0) < 0 {
+        return false
+      }
       let isNew = state.value.threads[child] == nil
       if isNew { state.value.threads[child] = Traced(process: process) }
       if process == child, let parent = state.value.places[parent] {

@@ -67,7 +67,9 @@ extension Tracer {
       // Its socket was closed, or another thread has forked, while the call waited.
       return giveLater(thread, entry, descriptor, closeOnExec, given, place)
     }
-    give(Pending(entry: entry, descriptor: descriptor, closeOnExec: closeOnExec, given: given, mask: 0), thread, place)
+    give(
+      Pending(entry: entry, descriptor: descriptor, closeOnExec: closeOnExec, given: given, mask: 0), thread,
+      place)
   }
 
   func give(_ pending: Pending, _ thread: Int32, _ place: GivingPlace) {

@@ -25,7 +25,8 @@ package struct CallPort: Sendable {
   package static func open(_ port: CallPort) { place.withLock { $0 = port } }
 
   static var current: CallPort {
-    place.withLock { $0 } ?? CallPort(waits: { _ in false }, answer: { _, _ in false }, give: { _, _, _ in EPERM })
+    place.withLock { $0 }
+      ?? CallPort(waits: { _ in false }, answer: { _, _ in false }, give: { _, _, _ in EPERM })
   }
 }
 

@@ -12,7 +12,10 @@ extension SyscallTable {
 
   /// Calls of which one argument decides.
   static func byArgument(_ features: FilterFeatures) -> [SyscallRule] {
-    [clone(features), unshare(features), seccomp(features), prctl(features), personality, ioctl(features), fcntl(features)]
+    [
+      clone(features), unshare(features), seccomp(features), prctl(features), personality, ioctl(features),
+      fcntl(features),
+    ]
   }
 
   private static func clone(_ features: FilterFeatures) -> SyscallRule {

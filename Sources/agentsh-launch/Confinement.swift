@@ -48,7 +48,8 @@ struct Confinement {
       if result == RollCall.answer { continue }
       if rule.number >= RollCall.firstNewCall, result == -Int(ENOSYS) || result == -Int(EPERM) { continue }
       throw LaunchError(
-        .filter, "\(rule.name) is answered before the supervisor sees it: another filter, or no tracer (\(result))")
+        .filter,
+        "\(rule.name) is answered before the supervisor sees it: another filter, or no tracer (\(result))")
     }
   }
 

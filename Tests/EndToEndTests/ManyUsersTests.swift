@@ -57,7 +57,7 @@ import Testing
       text(($0["fields"] as? [String: Any])?["cause"])
     }
     #expect(causes.count == 6, "\(causes)")
-    #expect(causes.contains { $0.contains("ptrace mode is not built") }, "\(causes)")
+    #expect(causes.contains { $0.contains("has run untraced") }, "\(causes)")
   }
 
   @Test func `a uid that contradicts the kernel is 403, and a negative one 400`() throws {

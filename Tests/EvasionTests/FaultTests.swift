@@ -34,8 +34,8 @@ import Testing
     let traced = ["FAULTS_ONLY=open,open-create,open-fifo,unlink,execve,connect", "FAULTS_ONE_ERRNO=1"]
     let words =
       ["/usr/bin/env"] + (Place.isTraced ? traced : []) + [
-      faults, base, "\(caller.uid)", try Programs.agentsh(), "--root", place.workspace, "--policy", policy,
-    ]
+        faults, base, "\(caller.uid)", try Programs.agentsh(), "--root", place.workspace, "--policy", policy,
+      ]
     let started = ContinuousClock.now
     let outcome = try place.runAsRoot(words, timeout: .seconds(Place.isTraced ? 180 : 120))
     #expect(outcome.succeeded, "\(outcome)")

@@ -39,10 +39,7 @@ package final class Place {
     for path in [home, workspace, outside, runtime] { try makeDirectory(path) }
     chmod(runtime, 0o700)
     chmod(home, 0o700)
-    if let mode = Self.enforcement {
-      for path in ["/.config", "/.config/agentsh"] { try makeDirectory(home + path) }
-      try write("enforcement: \(mode)\n", to: home + "/.config/agentsh/config.yaml", mode: 0o600)
-    }
+    if let mode = Self.enforcement { try configure("enforcement: \(mode)\n") }
     namespace = getuid() == 0 && caller == .root ? try Self.ownHome(home, directory, scratch) : nil
   }
 
@@ -121,6 +118,12 @@ package final class Place {
     chmod(path, mode)
     own(path)
     return path
+  }
+
+  /// The configuration of the daemon that the first command starts.
+  package func configure(_ yaml: String) throws {
+    for path in ["/.config", "/.config/agentsh"] { try makeDirectory(home + path) }
+    try write(yaml, to: home + "/.config/agentsh/config.yaml", mode: 0o600)
   }
 
   package func read(_ path: String) -> String? {

@@ -23,7 +23,9 @@ struct WrapSession {
     isOurs = existing == nil
     var request = StartRequest(session: existing, create: wanted, wrapInit: start)
     do throws(ClientError) { (id, response) = try Self.start(request, client) } catch {
-      guard error.code == .listenerUntried, request.wrapInit.listener == nil else { throw Self.failure(error) }
+      guard error.code == .listenerUntried, request.wrapInit.listener == nil else {
+        throw Self.failure(error)
+      }
       request.wrapInit.listener = try tryingListener()
       do throws(ClientError) { (id, response) = try Self.start(request, client) } catch {
         throw Self.failure(error)
