@@ -33,7 +33,7 @@ package struct PolicyTestRequest: Codable, Sendable, Equatable {
 }
 
 package struct PolicyTestResponse: Codable, Sendable, Equatable {
-  /// What would happen: `allow` or `deny`.
+  /// What would happen: `allow`, `deny`, or `approve` (the call waits for somebody).
   package var decision: String
   /// What the rule says: allow, deny, approve, audit, redirect, soft_delete, absorb.
   package var policyDecision: String

@@ -7,10 +7,12 @@ package enum Route {
   package static let eventSearch = "/api/v1/events/search"
   package static let policyTest = "/api/v1/policy/test"
   package static let policies = "/api/v1/policies"
+  package static let approvals = "/api/v1/approvals"
 
   package static func session(_ id: String) -> String { "\(sessions)/\(id)" }
   package static func wrapInit(_ id: String) -> String { "\(sessions)/\(id)/wrap-init" }
   package static func history(_ id: String) -> String { "\(sessions)/\(id)/history" }
+  package static func approval(_ id: String) -> String { "\(approvals)/\(id)" }
   package static func events(_ id: String) -> String { "\(sessions)/\(id)/events" }
 
   /// Every operation, with OpenAPI's placeholder for the id.
@@ -20,6 +22,7 @@ package enum Route {
     ("GET", session("{id}")), ("DELETE", session("{id}")),
     ("POST", wrapInit("{id}")), ("POST", launches), ("GET", history("{id}")), ("GET", events("{id}")),
     ("GET", eventSearch), ("POST", policyTest), ("GET", policies),
+    ("GET", approvals), ("POST", approval("{id}")),
   ]
 }
 

@@ -57,6 +57,12 @@ package struct APIClient {
     try decode(call(HTTPRequest(.post, Route.policyTest, body: try encode(request)), expecting: 200))
   }
 
+  package func approvals() throws(ClientError) -> [WaitingApproval] { try decode(get(Route.approvals)) }
+
+  package func resolveApproval(_ id: String, _ request: ResolveApprovalRequest) throws(ClientError) {
+    _ = try call(HTTPRequest(.post, Route.approval(id), body: try encode(request)), expecting: 200)
+  }
+
   package func policies() throws(ClientError) -> PolicyList { try decode(get(Route.policies)) }
 
   package func health() throws(ClientError) -> HealthStatus { try decode(get(Route.health)) }

@@ -15,8 +15,8 @@ struct AgentshCommand: ParsableCommand {
       """,
     version: "agentsh \(AgentshVersion.text)",
     subcommands: [
-      WrapCommand.self, ServerCommand.self, SessionCommand.self, EventsCommand.self, PolicyCommand.self,
-      DetectCommand.self, CompletionsCommand.self, VersionCommand.self, DebugCommand.self,
+      WrapCommand.self, ServerCommand.self, SessionCommand.self, ApproveCommand.self, EventsCommand.self,
+      PolicyCommand.self, DetectCommand.self, CompletionsCommand.self, VersionCommand.self, DebugCommand.self,
     ])
 }
 

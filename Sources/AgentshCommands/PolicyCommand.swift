@@ -213,7 +213,7 @@ struct PolicyCommand: ParsableCommand {
 struct DebugCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "debug", abstract: "Other names of commands, for existing scripts.",
-    subcommands: [PolicyTest.self])
+    subcommands: [PolicyTest.self, PendingCommand.self])
 
   struct PolicyTest: ParsableCommand {
     static let configuration = CommandConfiguration(

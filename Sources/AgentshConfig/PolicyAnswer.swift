@@ -3,7 +3,7 @@ package import AgentshPolicy
 /// What a policy says to a question, and what comes of it.
 package struct PolicyAnswer: Sendable, Equatable {
   package let question: PolicyQuestion
-  /// `allow` or `deny`: what happens.
+  /// `allow`, `deny`, or `approve`: what happens.
   package let decision: String
   /// The word of the rule.
   package let policyDecision: String
@@ -46,7 +46,9 @@ package struct PolicyAnswer: Sendable, Equatable {
       decided = try Self.signal(policy, question)
     }
     self.question = question
-    decision = decided.permits ? "allow" : "deny"
+    let waits = decided.asks && decided.list != .signal
+    decision = decided.permits ? "allow" : waits ? "approve" : "deny"
+    if decided.asks, !waits { remark = "signals are not held for approval: carried out as deny" }
     policyDecision = decided.verdict.word.description
     rule = policy.ruleName(decided)
     reason = [policy.message(decided), remark].filter { !$0.isEmpty }.joined(separator: "; ")

@@ -22,7 +22,7 @@ extension PolicyReader {
       decision: decision(fields, "command_rules", [.allow, .deny, .approve, .audit, .redirect]))
     rule.description = text(fields, "description", &problems)
     rule.message = text(fields, "message", &problems)
-    rule.timeoutSeconds = timeout(fields, "command_rules")
+    rule.timeoutSeconds = timeout(fields, "command_rules", rule.decision)
     var ruled = RulePlaces(rule: fields.place)
     (rule.commands, ruled.fields["commands"]) = commands(fields["commands"])
     let patterns = fields["args_patterns"]?.texts("args_patterns", &problems) ?? []

@@ -34,7 +34,7 @@ extension PolicyReader {
       decision: decision(fields, "file_rules", Self.fileVerdicts))
     rule.description = text(fields, "description", &problems)
     rule.message = text(fields, "message", &problems)
-    rule.timeoutSeconds = timeout(fields, "file_rules")
+    rule.timeoutSeconds = timeout(fields, "file_rules", rule.decision)
     readOperations(fields, &rule)
     readFileRedirect(fields, &rule)
     rules.fileRules.append(rule)
@@ -74,11 +74,14 @@ extension PolicyReader {
   /// What a rule about all operations leaves out, or costs.
   private mutating func noteGaps(_ place: Place, _ verdict: Verdict) {
     let names = Self.looks.map { $0.word.description }.joined(separator: ", ")
-    note(
-      place,
-      verdict == .audit
-        ? "all operations, except that \(names) alone are not recorded"
-        : "\(names) are among all operations: each of these calls is asked about then, which costs time")
+    let text =
+      switch verdict {
+      case .audit: "all operations, except that \(names) alone are not recorded"
+      case .approve:
+        "\(names) are among all operations: each of these calls waits until it is approved (name those that are to wait)"
+      default: "\(names) are among all operations: each of these calls is asked about then, which costs time"
+      }
+    note(place, text)
   }
 
   private mutating func checkSoftDelete(_ rule: FileRule, _ place: Place) {

@@ -18,7 +18,7 @@ extension PolicyReader {
       decision: decision(fields, "network_rules", Self.networkVerdicts))
     rule.description = text(fields, "description", &problems)
     rule.message = text(fields, "message", &problems)
-    rule.timeoutSeconds = timeout(fields, "network_rules")
+    rule.timeoutSeconds = timeout(fields, "network_rules", rule.decision)
     var ruled = RulePlaces(rule: fields.place)
     (rule.domains, ruled.fields["domains"]) = domains(fields["domains"], rule.decision)
     rule.ports = ports(fields["ports"])
@@ -111,7 +111,7 @@ extension PolicyReader {
       decision: decision(fields, "unix_socket_rules", Self.networkVerdicts))
     rule.description = text(fields, "description", &problems)
     rule.message = text(fields, "message", &problems)
-    rule.timeoutSeconds = timeout(fields, "unix_socket_rules")
+    rule.timeoutSeconds = timeout(fields, "unix_socket_rules", rule.decision)
     if let node = fields["operations"], !isEmptyList(node) { rule.operations = socketOperations(node) }
     if rule.operations == SocketOperations(.listen) {
       unenforced(

@@ -53,7 +53,7 @@ extension PolicyReader {
       decision: signalDecision(fields))
     rule.description = text(fields, "description", &problems)
     rule.message = text(fields, "message", &problems)
-    _ = timeout(fields, "signal_rules")
+    _ = timeout(fields, "signal_rules", rule.decision)
     // For systems that cannot redirect or absorb: this one can, so it is never used.
     if let node = fields["fallback"] {
       rule.fallback = node.word("fallback", Self.signalVerdicts.map { ($0.word.description, $0) }, &problems)
@@ -72,7 +72,9 @@ extension PolicyReader {
     }
     let verdict =
       node.word("decision", Self.signalVerdicts.map { ($0.word.description, $0) }, &problems) ?? .deny
-    if verdict == .approve { note(node.place, "nobody can approve yet: approve is carried out as deny") }
+    if verdict == .approve {
+      note(node.place, "signals are not held for approval: approve is carried out as deny")
+    }
     return verdict
   }
 

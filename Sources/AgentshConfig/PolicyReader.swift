@@ -101,17 +101,25 @@ struct PolicyReader {
     let words = verdicts.map { ($0.word.description, $0) }
     guard let verdict = node.word("decision", words, &problems) else { return .deny }
     switch verdict {
-    case .approve: note(node.place, "nobody can approve yet: approve is carried out as deny")
     case .redirect, .softDelete, .absorb:
       unenforced(node.place, "\(list).decision.\(verdict.word)", "carried out as deny")
-    case .allow, .deny, .audit: break
+    case .allow, .deny, .audit, .approve: break
     }
     return verdict
   }
 
-  mutating func timeout(_ fields: Fields, _ list: String) -> UInt32? {
+  /// How long a call waits for approval; a rule that never makes one wait has no use for it.
+  mutating func timeout(_ fields: Fields, _ list: String, _ verdict: Verdict) -> UInt32? {
     guard let node = fields["timeout"], let time = node.duration("timeout", &problems) else { return nil }
-    unenforced(fields.place(of: "timeout"), "\(list).timeout", "nobody can approve yet, so nothing waits")
+    guard verdict == .approve, list != "signal_rules" else {
+      let why = list == "signal_rules" ? "signals are not held" : "nothing waits but what is to be approved"
+      unenforced(fields.place(of: "timeout"), "\(list).timeout", why)
+      return nil
+    }
+    if time < .seconds(1) {
+      problems.add(node.place, "timeout is shorter than a second", wayOut: "such as 5m")
+      return nil
+    }
     return time.secondsRoundedUp
   }
 

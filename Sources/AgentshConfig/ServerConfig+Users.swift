@@ -9,6 +9,8 @@ package struct UserLimits: Sendable, Equatable {
   package var eventsPerSecond = 20_000
   /// For all spools together; each launch has its share, or `spool.limit_mb` where that is less.
   package var spoolBytes: UInt64 = 4096 << 20
+  /// Calls that wait for approval; over it they are denied.
+  package var approvals = 64
 
   package init() {}
 
@@ -28,7 +30,7 @@ package enum UserFiles: String, Sendable, CaseIterable { case refuse, allow, com
 
 extension ServerConfig {
   mutating func readLimits(_ node: YAMLNode, _ problems: inout Problems) {
-    let keys = ["sessions", "launches", "connections", "events_per_second", "spool_mb"]
+    let keys = ["sessions", "launches", "connections", "events_per_second", "spool_mb", "approvals"]
     guard let fields = Fields(node, "limits", keys: keys, &problems) else { return }
     func number(_ key: String, _ range: ClosedRange<Int>) -> Int? {
       fields[key]?.integer(key, in: range, &problems)
@@ -38,10 +40,28 @@ extension ServerConfig {
     if let value = number("connections", 1...100_000) { limits.connections = value }
     if let value = number("events_per_second", 1...10_000_000) { limits.eventsPerSecond = value }
     if let value = number("spool_mb", 1...10_000_000) { limits.spoolBytes = UInt64(value) << 20 }
+    if let value = number("approvals", 1...1024) { limits.approvals = value }
+  }
+
+  mutating func readApprovals(_ node: YAMLNode, _ problems: inout Problems) {
+    guard let fields = Fields(node, "approvals", keys: ["timeout", "self_approve"], &problems) else { return }
+    if let node = fields["timeout"], let time = node.duration("timeout", &problems) {
+      if time < .seconds(1) {
+        problems.add(node.place, "timeout is shorter than a second", wayOut: "such as 5m")
+      } else {
+        approvalTimeout = time
+      }
+    }
+    if let node = fields["self_approve"] { selfApprove = node.bool("self_approve", &problems) }
   }
 
   mutating func readRoles(_ node: YAMLNode, _ problems: inout Problems) {
-    guard let fields = Fields(node, "roles", keys: ["admin_groups"], &problems) else { return }
+    guard let fields = Fields(node, "roles", keys: ["admin_groups", "approver_groups"], &problems) else {
+      return
+    }
+    if let node = fields["approver_groups"] {
+      approverGroups = node.texts("approver_groups", &problems).map(\.text)
+    }
     if let node = fields["admin_groups"] {
       adminGroups = node.texts("admin_groups", &problems).map(\.text)
     }

@@ -19,8 +19,12 @@ import LinuxSystem
 ///       users: {alice: [open]}     # beyond `allowed`
 ///       groups: {devs: [open]}
 ///       user_files: refuse         # or combine: a user's file narrows the operator's policy; or allow: replaces it
-///     roles: {admin_groups: [agentsh-admin]}
-///     limits: {sessions: 256, launches: 64, connections: 128, events_per_second: 20000, spool_mb: 4096}   # per user
+///     roles: {admin_groups: [agentsh-admin], approver_groups: [agentsh-approvers]}
+///     approvals:
+///       timeout: 5m                # where the policy's rule does not say
+///       self_approve: false        # whether users approve for their own sessions; true for a user's own daemon
+///     limits:                      # for each user
+///       {sessions: 256, launches: 64, connections: 128, events_per_second: 20000, spool_mb: 4096, approvals: 64}
 ///     variables: {REGISTRY: registry.example.org}
 package struct ServerConfig: Sendable, Equatable {
   package var enforcement: Enforcement = .notify
@@ -40,6 +44,12 @@ package struct ServerConfig: Sendable, Equatable {
   package var userFiles: UserFiles?
   /// Whose members see and end everybody's sessions, as uid 0 does. The machine's daemon only.
   package var adminGroups = ["agentsh-admin"]
+  /// Whose members see and answer what others' calls wait for, as uid 0 does. The machine's daemon only.
+  package var approverGroups = ["agentsh-approvers"]
+  /// How long a call waits for approval where its rule does not say.
+  package var approvalTimeout: Duration = .seconds(300)
+  /// nil: not with the machine's daemon; with a user's own, whose only user is the one to ask.
+  package var selfApprove: Bool?
   package var limits = UserLimits()
   /// For `${NAME}` in policies.
   package var variables: [String: String] = [:]
@@ -88,7 +98,7 @@ package struct ServerConfig: Sendable, Equatable {
   private mutating func read(_ root: YAMLNode, _ problems: inout Problems) {
     let keys = [
       "enforcement", "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles",
-      "limits",
+      "limits", "approvals",
     ]
     guard let fields = Fields(root, "the configuration", keys: keys, &problems) else { return }
     if let node = fields["idle_timeout"], let time = node.duration("idle_timeout", &problems) {
@@ -111,6 +121,7 @@ package struct ServerConfig: Sendable, Equatable {
     if let node = fields["variables"] { readVariables(node, &problems) }
     if let node = fields["roles"] { readRoles(node, &problems) }
     if let node = fields["limits"] { readLimits(node, &problems) }
+    if let node = fields["approvals"] { readApprovals(node, &problems) }
   }
 
   private mutating func readAudit(_ node: YAMLNode, _ problems: inout Problems) {

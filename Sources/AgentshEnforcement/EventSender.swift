@@ -11,6 +11,8 @@ package final class EventSender: Sendable {
 
   private struct State {
     var channel: Channel?
+    /// Counts connections.
+    var connection: UInt64 = 1
     /// Sent and not confirmed: last record's number and the frame.
     var unconfirmed: [(last: UInt64, frame: [UInt8])] = []
     var unconfirmedBytes = 0
@@ -25,6 +27,7 @@ package final class EventSender: Sendable {
   private let state: Mutex<State>
   private let changed = FutexWord()
   private let recorder: Recorder
+  private let approvals: Approvals
   private let welcome: Welcome
   /// A spool that was opened for us; taken by the sender's thread.
   private let givenSpool: Int32?
@@ -32,13 +35,14 @@ package final class EventSender: Sendable {
   private let onOverflow: @Sendable () -> Void
 
   package init(
-    channel: Channel, recorder: Recorder, welcome: Welcome, spool: Int32? = nil,
+    channel: Channel, recorder: Recorder, approvals: Approvals, welcome: Welcome, spool: Int32? = nil,
     onOverflow: @escaping @Sendable () -> Void
   ) {
     var initial = State()
     initial.channel = channel
     state = Mutex(initial)
     self.recorder = recorder
+    self.approvals = approvals
     self.welcome = welcome
     givenSpool = spool
     self.onOverflow = onOverflow
@@ -70,6 +74,7 @@ package final class EventSender: Sendable {
   package func reconnect(_ channel: Channel) {
     state.withLock { state in
       state.channel = channel
+      state.connection += 1
       state.sendAgain = true
     }
     changed.wakeAll()
@@ -120,6 +125,7 @@ package final class EventSender: Sendable {
       let ticket = recorder.arrived.value
       let closing = state.withLock { $0.closing }
       _ = catchUp(&spool)
+      tellApprovals()
       if let taken = recorder.drain(into: &buffer) {
         state.withLock { $0.finished = false }
         send(buffer.bytes, taken.first, taken.count, &spool)
@@ -131,6 +137,13 @@ package final class EventSender: Sendable {
       }
       recorder.arrived.wait(while: ticket, milliseconds: 20)
     }
+  }
+
+  /// What is to be approved, and what need not be any more. Without a daemon it waits for one.
+  private func tellApprovals() {
+    let (channel, connection) = state.withLock { ($0.channel, $0.connection) }
+    guard let channel else { return }
+    for frame in approvals.frames(for: connection) where !deliver(frame, over: channel) { return }
   }
 
   /// Nothing comes any more: waits for the daemon's word on what it was sent. True when nothing of it is left.

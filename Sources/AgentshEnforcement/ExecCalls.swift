@@ -36,12 +36,17 @@ extension Mediator {
       let raw = scratch.raw.text
       notification.fail(errno)
       recorder.record(outcome, rawPath: raw, path: canonical, argv: [], reason: reason)
-    case .ready(let exec):
+    case .ready(var exec):
+      exec.decision = settle(exec, &scratch)
       guard notification.isAlive() else {
         notification.fail(EINTR)
         return
       }
       guard exec.decision.permits else {
+        if scratch.holds(exec.decision) {
+          hold(notification, scratch)
+          return
+        }
         let outcome = outcome(notification, exec.decision, EACCES, started)
         notification.fail(EACCES)
         record(outcome, exec)

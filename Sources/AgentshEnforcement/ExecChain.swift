@@ -52,7 +52,7 @@ extension Mediator {
     // Where every command has the same verdict, nothing rests on what stands in the file; one that cannot be read is
     // looked at all the same, and refused, as its process could not be read either.
     let isSettled = uniformCommand?.permits == true && isReadable(object: exec.object.number)
-    while !isSettled, exec.decision.permits {
+    while !isSettled, exec.decision.permits || exec.decision.asks {
       let progress = follow(n, &exec, &link, level, &scratch)
       switch progress {
       case .mustWait: return .mustWait
@@ -117,6 +117,7 @@ extension Mediator {
       if interpreter.first != UInt8(ascii: "/") { names.called = [] }
       if policy.commandsNeedArguments { names.arguments = arguments.joined(from: 1) }
       exec.decision = exec.decision.stricter(decide(names, &scratch))
+      exec.started.append(ObjectIdentity(information, content: true))
       exec.interpreter = consume object
       link = Link(name: canonical, arguments: arguments, kernelName: interpreter)
       return .done
@@ -190,6 +191,7 @@ extension Mediator {
         names.arguments = Array(payload.dropFirst().joined(separator: [UInt8(ascii: " ")]))
       }
       exec.decision = exec.decision.stricter(decide(names, &scratch))
+      exec.started.append(ObjectIdentity(information, content: true))
       return .done
     }
   }

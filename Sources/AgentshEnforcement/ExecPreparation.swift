@@ -20,6 +20,8 @@ struct PreparedExec: ~Copyable {
   var decision: Decision
   /// What command rules call `context`.
   let depth: UInt32
+  /// What it would start besides `object`.
+  var started: [ObjectIdentity] = []
   let entry: ProcessTable.Entry?
 
   var image: Int32 {

@@ -17,7 +17,7 @@ package final class HelperPool: Sendable {
   package static let wakeSignal: Int32 = SIGURG
 
   private struct State {
-    var queue: [ParkedNotification] = []
+    var queue: [Waiting] = []
     /// When the queue last had somebody taken from it, or put into it while it was empty.
     var moved: UInt64 = 0
     var idle = 0
@@ -26,6 +26,10 @@ package final class HelperPool: Sendable {
     var nextWait = 0
     /// What calls kept that were refused: a helper closes it, for closing may wait.
     var left: [Int32] = []
+  }
+  private struct Waiting {
+    let parked: ParkedNotification
+    let reply: ApprovalReply?
   }
   private struct Wait {
     let helper: Int32
@@ -46,13 +50,13 @@ package final class HelperPool: Sendable {
   /// What a helper thread runs: a loop over `next()`. Set once, before the first call is submitted.
   package func setBody(_ body: @escaping @Sendable () -> Void) { work.withLock { $0 = body } }
 
-  /// Queues a call.
-  package func submit(_ notification: consuming PendingNotification) {
+  /// Queues a call; one that was held, with what was answered.
+  package func submit(_ notification: consuming PendingNotification, _ reply: ApprovalReply? = nil) {
     let parked = notification.park()
     let outcome: (accepted: Bool, start: Bool) = state.withLock { state in
       guard state.queue.count < Self.queueLimit else { return (false, false) }
       if state.queue.isEmpty { state.moved = monotonicClock() }
-      state.queue.append(parked)
+      state.queue.append(Waiting(parked: parked, reply: reply))
       let start = state.idle < state.queue.count && state.threads < Self.threadLimit
       if start { state.threads += 1 }
       return (true, start)
@@ -87,11 +91,11 @@ package final class HelperPool: Sendable {
     }
   }
 
-  /// The next call for this helper; waits for one.
-  package func next() -> PendingNotification {
+  /// The next call for this helper, and the answer that it comes back with; waits for one.
+  package func next(_ reply: inout ApprovalReply?) -> PendingNotification {
     while true {
       let ticket = signal.value
-      let (parked, left): (ParkedNotification?, [Int32]) = state.withLock { state in
+      let (next, left): (Waiting?, [Int32]) = state.withLock { state in
         if state.queue.isEmpty {
           state.idle += 1
           return (nil, [])
@@ -102,7 +106,10 @@ package final class HelperPool: Sendable {
         return (state.queue.removeFirst(), left)
       }
       for descriptor in left { closeDescriptor(descriptor) }
-      if let parked { return PendingNotification.resume(parked) }
+      if let next {
+        reply = next.reply
+        return PendingNotification.resume(next.parked)
+      }
       signal.wait(while: ticket)
       state.withLock { $0.idle -= 1 }
     }
@@ -129,12 +136,12 @@ package final class HelperPool: Sendable {
   /// A call that no helper comes to gets EAGAIN, rather than wait for what nobody may ever end. Called by
   /// the supervisor's main loop.
   func refuseStuck() {
-    let stuck: [ParkedNotification] = state.withLock { state in
+    let stuck: [Waiting] = state.withLock { state in
       guard !state.queue.isEmpty, monotonicClock() - state.moved > Self.patience else { return [] }
       defer { state.queue.removeAll() }
       return state.queue
     }
-    for parked in stuck { refuse(parked) }
+    for waiting in stuck { refuse(waiting.parked) }
   }
 
   /// Interrupts helpers whose caller is gone or has a caught signal pending. Called by the supervisor's main loop.

@@ -51,7 +51,12 @@ extension Mediator {
       notification.fail(ENOTDIR)
       return
     }
-    let decision = decideObject(FileOperations(.list), information, &scratch)
+    let decision = settle(
+      decideObject(FileOperations(.list), information, &scratch), .list, information, &scratch)
+    if scratch.holds(decision) {
+      hold(notification, scratch)
+      return
+    }
     var result = -Int(EACCES)
     if decision.permits {
       guard notification.isAlive() else { return }

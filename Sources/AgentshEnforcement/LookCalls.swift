@@ -69,7 +69,12 @@ extension Mediator {
         notification.fail(EACCES)
         return
       }
-      let decision = decideObject(FileOperations(.stat), information, &scratch)
+      let decision = settle(
+        decideObject(FileOperations(.stat), information, &scratch), .stat, information, &scratch)
+      if scratch.holds(decision) {
+        hold(notification, scratch)
+        return
+      }
       let outcome = Recorder.Outcome(
         .file, notification, operation: FileOperation.stat.rawValue, decision: decision,
         errno: decision.permits ? 0 : ENOENT, started: started)

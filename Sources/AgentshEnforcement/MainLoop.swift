@@ -33,6 +33,7 @@ struct MainLoop: ~Copyable {
       takeSignals(children.number)
       supervisor.helpers.wakeAbandoned()
       supervisor.helpers.refuseStuck()
+      supervisor.approvals.watch()
       supervisor.receivers.watch()
       reap()
       if isOver() { break }
@@ -136,6 +137,9 @@ struct MainLoop: ~Copyable {
       switch kind {
       case .stored:
         if let number = try? reader.value(UInt64.self) { supervisor.sender.confirm(number) }
+      case .approvalAnswer:
+        let answer = try? reader.value(ApprovalAnswer.self)
+        if let answer { supervisor.approvals.answer(answer) } else { supervisor.sender.disconnect(channel) }
       case .end:
         let reason = (try? reader.value(String.self)) ?? "ended by the daemon"
         supervisor.recorder.lifecycle("the session ends: \(reason)")

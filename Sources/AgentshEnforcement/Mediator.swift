@@ -14,6 +14,7 @@ package final class Mediator: Sendable {
   package let recorder: Recorder
   package let processes: ProcessTable
   package let helpers: HelperPool
+  package let approvals: Approvals
   /// The verdict of every command, where it is the same for all.
   let uniformCommand: Decision?
   /// Whether a call that was received waits for its answer whatever signal comes (WAIT_KILLABLE_RECV).
@@ -29,7 +30,7 @@ package final class Mediator: Sendable {
 
   package init(
     policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool,
-    tracer: Tracer? = nil
+    tracer: Tracer? = nil, approvals: Approvals? = nil
   ) {
     self.policy = policy
     uniformCommand = policy.commandIsUniform
@@ -38,11 +39,14 @@ package final class Mediator: Sendable {
     self.processes = processes
     self.helpers = helpers
     self.tracer = tracer
+    // Without any nobody can be asked.
+    self.approvals = approvals ?? Approvals(listener: -1, helpers: helpers, limit: 0, seconds: 0) {}
   }
 
   /// Answers one call. Total: what no handler knows is denied by the notification's end.
   package func handle(_ notification: consuming PendingNotification, _ scratch: inout Scratch) {
     let started = monotonicClock()
+    if scratch.question != nil { scratch.question = nil }
     switch Int(notification.call) {
     case Int(SYS_open), Int(SYS_openat), Int(SYS_openat2), Int(SYS_creat):
       open(notification, &scratch, started)

@@ -93,7 +93,7 @@ extension Mediator {
     onPlace(
       notification, &scratch, started, isAt ? notification.int(1) : AT_FDCWD, arguments[isAt ? 2 : 1],
       .symlink,
-      dots: EEXIST
+      dots: EEXIST, other: target
     ) { symlinkAt(target, $0, $1) }
   }
 
@@ -101,7 +101,7 @@ extension Mediator {
   private func onPlace(
     _ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64,
     _ directory: Int32,
-    _ address: UInt64, _ operation: FileOperation, dots: Int32,
+    _ address: UInt64, _ operation: FileOperation, dots: Int32, other: PathText? = nil,
     _ act: (_ parent: Int32, _ leaf: PathText) -> Int
   ) {
     let failed = notification.readPath(address, into: &scratch.raw)
@@ -120,7 +120,12 @@ extension Mediator {
     case .failed(EBUSY): notification.fail(operation == .rmdir ? rmdirOfDots(scratch.raw) : dots)
     case .failed(let errno): notification.fail(errno)
     case .parent(let parent, let leaf):
-      let decision = decideName(operation, &scratch)
+      let decision = settle(
+        decideName(operation, &scratch), operation, at: parent.number, leaf, other: other, &scratch)
+      if scratch.holds(decision) {
+        hold(notification, scratch)
+        return
+      }
       var errno = EACCES
       if decision.permits {
         guard notification.isAlive() else { return }

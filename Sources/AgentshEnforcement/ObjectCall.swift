@@ -112,6 +112,7 @@ extension Mediator {
         decision =
           question == .cut
           ? decideCut(information, &scratch) : decideObject(FileOperations(operation), information, &scratch)
+        decision = settle(decision, operation, information, &scratch)
       }
       guard decision.permits else {
         let errno = question == .look ? ENOENT : EACCES
@@ -136,6 +137,10 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ operation: FileOperation, _ decision: Decision,
     _ result: Int, _ scratch: inout Scratch, _ started: UInt64
   ) {
+    if scratch.holds(decision) {
+      hold(notification, scratch)
+      return
+    }
     let errno = result < 0 ? Int32(truncatingIfNeeded: -result) : 0
     let outcome = Recorder.Outcome(
       .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started)

@@ -47,7 +47,8 @@ extension Mediator {
     }
     if request.resolve & ~UInt64(RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) != 0 {
       openConfined(notification, request, &scratch, started)
-    } else if cleaned.needsWalk || touchesProcess(scratch.name) || request.isTemporary {
+    } else if cleaned.needsWalk || touchesProcess(scratch.name) || request.isTemporary || scratch.reply != nil
+    {
       openWalked(notification, request, &scratch, started)
     } else {
       openFast(notification, request, cleaned, &scratch, started)
@@ -191,14 +192,17 @@ extension Mediator {
     let type = FileType(mode: information.st_mode)
     if request.creates, request.exclusive {
       // Whoever may not know of it is told that it may not create here; others that it exists.
-      let decision = scratch.decider.decide(.create, scratch.name)
+      let decision = settle(
+        scratch.decider.decide(.create, scratch.name), .create, details: request.details, &scratch)
       finish(
         notification, request, decision, .create, decision.permits ? -Int(EEXIST) : -Int(EACCES), &scratch,
         started)
       return
     }
     let operation: FileOperation = request.writes ? .write : .open
-    let decision = cutting(request, decideObject(request.operations, information, &scratch), &scratch)
+    let decision = settle(
+      cutting(request, decideObject(request.operations, information, &scratch), &scratch), operation,
+      information, details: request.details, &scratch)
     guard decision.permits, !writesMemory(request, scratch.name) else {
       let refused = decision.permits ? Decision(.deny, .file, default: .floor) : decision
       finish(notification, request, refused, operation, -Int(EACCES), &scratch, started)
@@ -258,7 +262,8 @@ extension Mediator {
     case .failed(let errno): fail(notification, request, errno, &scratch, started)
     case .parent(let parent, let leaf):
       let operation: FileOperation = request.creates ? .create : request.writes ? .write : .open
-      let decision = scratch.decider.decide(operation, scratch.name)
+      let decision = settle(
+        scratch.decider.decide(operation, scratch.name), operation, details: request.details, &scratch)
       guard decision.permits else {
         finish(notification, request, decision, operation, -Int(EACCES), &scratch, started)
         return
@@ -326,9 +331,10 @@ extension Mediator {
     case .object(let directory):
       let length = scratch.name.count
       scratch.name.append("/#unnamed".utf8)
-      let decision = scratch.decider.decideAll(
+      let decided = scratch.decider.decideAll(
         [FileOperations(.create), FileOperations(.write)], scratch.name)
       scratch.name.truncate(to: length)
+      let decision = settle(decided, .create, details: request.details, &scratch)
       guard decision.permits else {
         finish(notification, request, decision, .create, -Int(EACCES), &scratch, started)
         return
@@ -396,7 +402,8 @@ extension Mediator {
     }
     scratch.name.append(UInt8(ascii: "/"))
     scratch.name.append(scratch.raw, from: leaf)
-    let decision = scratch.decider.decide(.create, scratch.name)
+    let decision = settle(
+      scratch.decider.decide(.create, scratch.name), .create, details: request.details, &scratch)
     guard decision.permits, notification.isAlive() else {
       finish(notification, request, decision, .create, -Int(EACCES), &scratch, started)
       return
@@ -434,6 +441,10 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ request: OpenRequest, _ decision: Decision,
     _ operation: FileOperation, _ opened: Int, _ scratch: inout Scratch, _ started: UInt64
   ) {
+    if opened < 0, scratch.holds(decision) {
+      hold(notification, scratch)
+      return
+    }
     var outcome = Recorder.Outcome(
       .file, notification, operation: operation.rawValue, decision: decision,
       errno: opened < 0 ? Int32(truncatingIfNeeded: -opened) : 0, started: started)

@@ -21,6 +21,9 @@ struct OpenRequest {
   var noFollow: Bool { flags & UInt64(O_NOFOLLOW) != 0 }
   var closeOnExec: Bool { flags & UInt64(O_CLOEXEC) != 0 }
 
+  /// What else is approved with it.
+  var details: [UInt64] { [flags, mode, resolve] }
+
   /// What is decided on where there is something.
   var operations: FileOperations {
     var asked: FileOperations = []

@@ -56,13 +56,22 @@ extension Mediator {
       let oldLeaf = source.leaf
       var decision = stricter(.rename, &scratch)
       var errno = EACCES
-      if decision.permits {
+      // What would be carried out of its rule is not asked about first.
+      if decision.permits || decision.asks {
         let carried = carriesOut(
           &scratch, oldParent, oldLeaf, exchange: flags & 2 != 0, newParent.number, newLeaf)
-        if carried == 0 {
+        if carried == 0, !scratch.isSettled(decision) {
+          decision = settlePair(
+            decision, .rename,
+            [
+              Self.object(oldParent, scratch.name, oldLeaf),
+              Self.object(newParent.number, scratch.nameOther, newLeaf),
+            ], details: [UInt64(flags)], &scratch)
+        }
+        if carried == 0, decision.permits {
           guard notification.isAlive() else { return }
           errno = renamePinned(&scratch, oldParent, oldLeaf, newParent.number, newLeaf, flags)
-        } else {
+        } else if carried != 0 {
           errno = carried
           if carried == EACCES { decision = denial(decision, .rename, &scratch) }
         }
@@ -160,7 +169,14 @@ extension Mediator {
       ? scratch.decider.decideAll([FileOperations(.link), FileOperations(.create)], scratch.nameOther)
       : stricter(.link, &scratch)
     var errno = EACCES
-    if decision.permits, !nameless, loosened(&scratch) != nil { decision = denial(decision, .link, &scratch) }
+    if decision.permits || decision.asks, !nameless, loosened(&scratch) != nil {
+      decision = denial(decision, .link, &scratch)
+    }
+    if !scratch.isSettled(decision) {
+      decision = settlePair(
+        decision, .link, [information, Self.object(parent.number, scratch.nameOther, leaf)], details: [],
+        &scratch)
+    }
     if decision.permits {
       guard notification.isAlive() else { return }
       scratch.text.removeAll()
@@ -211,8 +227,9 @@ extension Mediator {
   /// The operation on both names; the stricter answer. The slashes that ask for directories stay for the call.
   private func stricter(_ operation: FileOperation, _ scratch: inout Scratch) -> Decision {
     let old = onPlainName(&scratch.name) { scratch.decider.decide(operation, $0) }
-    if !old.permits { return old }
+    if !old.permits, !old.asks { return old }
     let new = onPlainName(&scratch.nameOther) { scratch.decider.decide(operation, $0) }
+    if old.asks { return old.stricter(new) }
     return new.permits && old.verdict == .audit ? old : new
   }
 
@@ -275,6 +292,10 @@ extension Mediator {
     _ errno: Int32,
     _ scratch: inout Scratch, _ started: UInt64
   ) {
+    if scratch.holds(decision) {
+      hold(notification, scratch)
+      return
+    }
     let outcome = Recorder.Outcome(
       .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started)
     if errno == 0 { notification.complete() } else { notification.fail(errno) }

@@ -75,7 +75,7 @@ package final class Recorder: Sendable {
   package func record(_ outcome: Outcome, raw: PathText, name: PathText, other: PathText? = nil) {
     let blocked = !outcome.decision.permits
     if blocked { deniedCount.add(1, ordering: .relaxed) }
-    guard blocked || logAllowed || outcome.decision.verdict == .audit else { return }
+    guard blocked || logAllowed || outcome.decision.isAlwaysRecorded else { return }
     let latency = UInt32(truncatingIfNeeded: min(monotonicClock() &- outcome.started, UInt64(UInt32.max)))
     let entry = processes.entry(outcome.thread)
     append { writer in
@@ -95,7 +95,7 @@ package final class Recorder: Sendable {
     let blocked = !outcome.decision.permits
     if blocked { deniedCount.add(1, ordering: .relaxed) }
     if outcome.kind == .exec, !started.load(ordering: .relaxed) { noteStart(outcome, blocked: blocked) }
-    guard blocked || logAllowed || outcome.decision.verdict == .audit else { return }
+    guard blocked || logAllowed || outcome.decision.isAlwaysRecorded else { return }
     let latency = UInt32(truncatingIfNeeded: min(monotonicClock() &- outcome.started, UInt64(UInt32.max)))
     let entry = processes.entry(outcome.thread)
     append { writer in
@@ -140,7 +140,7 @@ package final class Recorder: Sendable {
     let effect: EventRecord.Effect = blocked ? .blocked : outcome.errno == 0 ? .allowed : .failed
     writer.byte(effect.rawValue)
     writer.integer(UInt16(truncatingIfNeeded: outcome.errno))
-    writer.byte(outcome.decision.verdict.rawValue)
+    writer.byte(outcome.decision.verdictCode)
     writer.byte(outcome.decision.listCode)
     writer.integer(outcome.decision.rule)
   }
@@ -179,4 +179,9 @@ package final class Recorder: Sendable {
     if taken != nil { room.wakeAll() }
     return taken
   }
+}
+
+extension Decision {
+  /// Also where what is allowed is not: what was to be recorded, and what somebody approved.
+  fileprivate var isAlwaysRecorded: Bool { verdict == .audit || verdict == .approve }
 }

@@ -20,6 +20,10 @@ package struct Scratch: ~Copyable {
   package var identity: Identity?
   /// The umask that the thread has at the moment.
   package var mask: UInt32 = 0o022
+  /// The answer that the call at hand was held for.
+  package var reply: ApprovalReply?
+  /// What the call at hand would have to be approved for.
+  package var question: ApprovalSubject?
 
   package init(policy: CompiledPolicy, mayBlock: Bool) {
     var limits = PathCacheLimits()

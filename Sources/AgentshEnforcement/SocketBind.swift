@@ -46,7 +46,8 @@ extension Mediator {
     case (AF_UNIX, .unixAbstract):
       Self.writeAbstract(scratch.rawOther, to: &scratch.name)
       scratch.raw.append(scratch.name)
-      let decision = scratch.decider.decideSocket(.bind, scratch.name)
+      let decision = settle(
+        scratch.decider.decideSocket(.bind, scratch.name), .bind, socket, &scratch)
       bind(n, socket, decision, &scratch, started)
     case (AF_UNIX, .unixUnnamed):
       bind(n, socket, Decision(.allow, .unixSocket, default: .mechanism), &scratch, started)
@@ -129,7 +130,7 @@ extension Mediator {
       scratch.name.append(scratch.raw)
       answer(n, errno: errno, ruling, scratch, started)
     case .parent(let parent, let leafStart):
-      ruling.decision = scratch.decider.decideBind(scratch.name)
+      ruling.decision = settle(scratch.decider.decideBind(scratch.name), .bind, socket, &scratch)
       guard ruling.decision.permits else {
         answer(n, errno: EACCES, ruling, scratch, started)
         return
@@ -167,8 +168,9 @@ extension FileDecider {
   /// Both lists must permit a bind to a path; the decision is that of the one that does not.
   mutating func decideBind(_ name: PathText) -> Decision {
     let socket = decideSocket(.bind, path: name.span)
-    guard socket.permits else { return socket }
+    guard socket.permits || socket.asks else { return socket }
     let node = decide(.create, path: name.span)
+    if socket.asks { return socket.stricter(node) }
     return node.permits ? socket : node
   }
 

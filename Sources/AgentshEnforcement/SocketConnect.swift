@@ -91,6 +91,10 @@ extension Mediator {
       n.fail(errno)
       return
     }
+    if scratch.holds(ruling.decision) {
+      hold(n, scratch)
+      return
+    }
     let outcome = Recorder.Outcome(
       ruling.kind, n, operation: ruling.operation.rawValue, decision: ruling.decision, errno: errno,
       started: started)

@@ -48,7 +48,7 @@ extension Mediator {
 
     switch (socket.domain, decoded) {
     case (AF_UNIX, .unixPath), (AF_UNIX, .unixAbstract):
-      return judgeUnix(n, decoded, operation, &scratch)
+      return judgeUnix(n, socket, decoded, operation, &scratch)
     case (AF_UNIX, .unspecified) where !sends:
       scratch.name.append("unspecified".utf8)
       return .permitted(length: length, pin: nil, mechanism)
@@ -102,21 +102,23 @@ extension Mediator {
     }
     address.write(to: &scratch.name)
     var ruling = mechanism
-    ruling.decision = policy.decideNetwork(address: subject.0, port: subject.1)
+    ruling.decision = settle(
+      policy.decideNetwork(address: subject.0, port: subject.1), ruling.operation, socket, &scratch)
     return ruling.decision.permits
       ? .permitted(length: length, pin: nil, ruling) : .denied(errno: EPERM, ruling)
   }
 
   private func judgeUnix(
-    _ n: borrowing PendingNotification, _ address: SocketAddress, _ operation: SocketOperation,
-    _ scratch: inout Scratch
+    _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, _ address: SocketAddress,
+    _ operation: SocketOperation, _ scratch: inout Scratch
   ) -> Destination {
     var ruling = Ruling(
       kind: .unixSocket, operation: operation, decision: Decision(.allow, .unixSocket, default: .unresolved))
     guard case .unixPath(let count) = address else {
       Self.writeAbstract(scratch.rawOther, to: &scratch.name)
       scratch.raw.append(scratch.name)
-      ruling.decision = scratch.decider.decideSocket(operation, scratch.name)
+      ruling.decision = settle(
+        scratch.decider.decideSocket(operation, scratch.name), operation, socket, &scratch)
       guard ruling.decision.permits else { return .denied(errno: EACCES, ruling) }
       return .permitted(length: scratch.rawOther.count, pin: nil, ruling)
     }
@@ -137,6 +139,12 @@ extension Mediator {
       return .failed(errno: errno, ruling)
     case .object(let pinned):
       ruling.decision = scratch.decider.decideSocket(operation, scratch.name)
+      if !scratch.isSettled(ruling.decision) {
+        var information = stat()
+        let isKnown = statDescriptor(pinned.number, &information) == 0
+        ruling.decision = settle(
+          ruling.decision, operation, socket, object: isKnown ? information : nil, &scratch)
+      }
       guard ruling.decision.permits else { return .denied(errno: EACCES, ruling) }
       let length = Self.writeUnixAddress(ofDescriptor: pinned.number, to: &scratch.rawOther)
       return .permitted(length: length, pin: pinned, ruling)

@@ -50,7 +50,8 @@ extension Mediator {
     _ started: UInt64
   ) {
     let size = UInt64(MessageHeader.size + 8)
-    let count = min(n.argument[2] & 0xffff_ffff, UInt64(MessageHeader.rangeLimit))
+    // What was approved is one message.
+    let count = scratch.reply == nil ? min(n.argument[2] & 0xffff_ffff, UInt64(MessageHeader.rangeLimit)) : 1
     let flags = n.int(3)
     var rulings: [(ruling: Ruling, errno: Int32, raw: [UInt8], name: [UInt8])] = []
     var done: UInt64 = 0
@@ -58,7 +59,8 @@ extension Mediator {
     while done < count {
       let at = n.argument[1] &+ done &* size
       last = sendOne(n, socket, at: at, flags: flags, &scratch)
-      if last.mustWait { break }
+      // After others have gone: the caller sends the rest again, and then this one is asked about.
+      if last.mustWait || done > 0 && last.ruling.map({ scratch.holds($0.decision) }) == true { break }
       if let ruling = last.ruling {
         let errno = Int32(truncatingIfNeeded: max(0, -last.result))
         rulings.append((ruling, errno, Array(scratch.raw.bytes), Array(scratch.name.bytes)))
@@ -246,6 +248,10 @@ extension Mediator {
       } else {
         rawCall(Int(SYS_tkill), Int(n.thread), Int(SIGPIPE))
       }
+    }
+    if let ruling = sent.ruling, scratch.holds(ruling.decision) {
+      hold(n, scratch)
+      return
     }
     if let ruling = sent.ruling {
       answer(n, socket, result: sent.result, ruling, scratch, started)

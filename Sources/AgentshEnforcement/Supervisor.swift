@@ -42,6 +42,7 @@ package final class Supervisor: Sendable {
   let recorder: Recorder
   let sender: EventSender
   let helpers: HelperPool
+  let approvals: Approvals
   let receivers: Receivers
   let ending = Atomic<Bool>(false)
 
@@ -68,16 +69,21 @@ package final class Supervisor: Sendable {
     let processes = ProcessTable(target: arguments.target, tellsDepths: welcome.policy.tellsDepths)
     recorder = Recorder(processes: processes, logAllowed: welcome.policy.logAllowed)
     helpers = HelperPool(listener: listener)
+    let arrived = recorder.arrived
+    approvals = Approvals(
+      listener: listener, helpers: helpers, limit: Int(welcome.approvalLimit),
+      seconds: welcome.approvalTimeout
+    ) { arrived.wakeOne() }
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers,
-      tracer: entrance.tracing?.tracer)
+      tracer: entrance.tracing?.tracer, approvals: approvals)
     receivers = Receivers(listener: listener, mediator: mediator)
     let tree = Tree(
       roots: [currentProcess(), arguments.target], own: currentProcess(), group: arguments.group)
     let target = arguments.target
     let recorder = self.recorder
     sender = EventSender(
-      channel: channel, recorder: recorder, welcome: welcome, spool: arguments.spool
+      channel: channel, recorder: recorder, approvals: approvals, welcome: welcome, spool: arguments.spool
     ) {
       recorder.lifecycle("the event spool is full: the session ends (on_overflow: kill)")
       sendSignal(toPid: target, SIGKILL)
@@ -153,7 +159,7 @@ package final class Supervisor: Sendable {
       var scratch = Scratch(policy: mediator.policy, mayBlock: true)
       setFileCreationMask(scratch.mask)
       while true {
-        mediator.handle(helpers.next(), &scratch)
+        mediator.handle(helpers.next(&scratch.reply), &scratch)
       }
     }
     if let tracing { tracing.start(mediator) } else { try receivers.start() }
@@ -216,8 +222,10 @@ package final class Supervisor: Sendable {
     if let refusal = recorder.refusedStart {
       let message = mediator.policy.message(refusal)
       let rule = mediator.policy.ruleName(refusal)
+      let asked = refusal.approval.reason.map { ": \($0)" } ?? ""
       writeError(
-        "agentsh: the policy denies this command: rule \(rule)\(message.isEmpty ? "" : ": \(message)")\n")
+        "agentsh: the policy denies this command: rule \(rule)\(message.isEmpty ? "" : ": \(message)")\(asked)\n"
+      )
     }
     if sender.hasOverflowed {
       writeError("agentsh: the event spool is full: the session was ended (spool.on_overflow: kill)\n")

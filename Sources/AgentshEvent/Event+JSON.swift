@@ -57,6 +57,13 @@ extension PolicyOutcome {
     out.field("effective_decision", effectiveDecision)
     out.field("rule", rule)
     if let message { out.field("message", message) }
+    if needsApproval {
+      out.key("approval")
+      out.begin()
+      out.field("required", true)
+      out.field("mode", "enforced")
+      out.end()
+    }
     out.end()
   }
 }

@@ -39,11 +39,16 @@ package struct PolicyOutcome: Sendable, Equatable {
   package var effectiveDecision: String
   package var rule: String
   package var message: String?
-  package init(decision: String, effectiveDecision: String, rule: String, message: String? = nil) {
+  package var needsApproval: Bool
+  package init(
+    decision: String, effectiveDecision: String, rule: String, message: String? = nil,
+    needsApproval: Bool = false
+  ) {
     self.decision = decision
     self.effectiveDecision = effectiveDecision
     self.rule = rule
     self.message = message
+    self.needsApproval = needsApproval
   }
 }
 

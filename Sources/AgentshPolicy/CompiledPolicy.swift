@@ -72,4 +72,9 @@ package final class CompiledPolicy: Sendable {
   package func message(_ decision: Decision) -> String {
     rules.message(list: decision.listCode, rule: decision.rule)
   }
+
+  /// How long the rule lets a call wait for approval, in seconds; nil where it does not say.
+  package func approvalTimeout(_ decision: Decision) -> UInt32? {
+    rules[decision.source]?.timeout(list: decision.list, rule: decision.rule)
+  }
 }

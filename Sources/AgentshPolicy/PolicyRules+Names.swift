@@ -28,6 +28,18 @@ extension PolicyRules {
     case .signal: signalRules.element(index)?.message ?? ""
     }
   }
+
+  /// How long a rule lets a call wait for approval, in seconds; nil where it does not say.
+  package func timeout(list: RuleList, rule: Int32) -> UInt32? {
+    let index = Int(rule)
+    return switch list {
+    case .file: fileRules.element(index)?.timeoutSeconds
+    case .command: commandRules.element(index)?.timeoutSeconds
+    case .network: networkRules.element(index)?.timeoutSeconds
+    case .unixSocket: unixSocketRules.element(index)?.timeoutSeconds
+    case .signal: nil
+    }
+  }
 }
 
 extension Array {

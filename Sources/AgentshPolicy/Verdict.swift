@@ -1,4 +1,4 @@
-/// What a rule says. `approve` without anybody who can approve is carried out as deny.
+/// What a rule says. `approve` is a deny until somebody has approved the one call that asks (`Approval`).
 package enum Verdict: UInt8, Sendable, CaseIterable {
   case allow, deny, approve, audit, redirect, softDelete, absorb
 
@@ -22,9 +22,35 @@ package enum RuleList: UInt8, Sendable, CaseIterable { case file, command, netwo
 /// Whose rule it is: the operator's (or the only policy's), or the user's own that narrows it.
 package enum PolicySource: UInt8, Sendable, CaseIterable { case main, narrowing }
 
+/// What became of a call that a rule wants approved. Without an answer it is not permitted.
+package enum Approval: UInt8, Sendable, CaseIterable {
+  /// Nobody has been asked, or nobody need be.
+  case none
+  case approved, denied
+  /// Nobody answered in time.
+  case timedOut
+  /// As many calls wait as the operator lets one user have waiting.
+  case limit
+  /// When it was resolved again after the wait, the call meant something else than what was approved.
+  case changed
+
+  /// For events; nil where there is nothing to say.
+  package var reason: StaticString? {
+    switch self {
+    case .none, .approved: nil
+    case .denied: "approval denied"
+    case .timedOut: "approval timeout"
+    case .limit: "too many approvals wait (limits.approvals)"
+    case .changed: "the call meant something else than what was approved"
+    }
+  }
+}
+
 /// One decision: the verdict and the rule that gave it. Eight bytes, no references.
 package struct Decision: Equatable, Sendable {
   package let verdict: Verdict
+  /// For `approve`: what was answered.
+  package private(set) var approval = Approval.none
   package let list: RuleList
   package let source: PolicySource
   /// Index into the list, or a `Default`'s raw value below zero.
@@ -69,9 +95,31 @@ package struct Decision: Equatable, Sendable {
     }
   }
 
-  /// Whether the operation may go on at all. What cannot be carried out yet (approve without approver, redirect,
-  /// soft_delete, absorb) is not permitted.
-  package var permits: Bool { verdict == .allow || verdict == .audit }
+  /// Whether the operation may go on at all. What waits for an answer, and what cannot be carried out yet (redirect,
+  /// soft_delete, absorb), is not permitted.
+  package var permits: Bool { verdict == .allow || verdict == .audit || approval == .approved }
+
+  /// Whether somebody is to be asked before anything is done.
+  package var asks: Bool { verdict == .approve && approval == .none }
+
+  /// The same with what came of asking. Of another verdict than `approve` itself: there is nothing to approve.
+  package func answered(_ answer: Approval) -> Decision {
+    guard verdict == .approve else { return self }
+    var result = self
+    result.approval = answer
+    return result
+  }
+
+  /// Verdict and approval in one byte, as events carry them: the approval is the upper half.
+  package var verdictCode: UInt8 { verdict.rawValue | approval.rawValue << 4 }
+
+  /// The halves of a `verdictCode`; nil for what is none.
+  package static func halves(ofCode code: UInt8) -> (verdict: Verdict, approval: Approval)? {
+    guard let verdict = Verdict(rawValue: code & 0x0f), let approval = Approval(rawValue: code >> 4) else {
+      return nil
+    }
+    return (verdict, approval)
+  }
 
   /// As deny, by the same rule: where what it permits cannot be carried out as it is meant.
   package var denied: Decision { Decision(verdict: .deny, list: list, rule: rule, source: source) }

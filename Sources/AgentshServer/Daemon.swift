@@ -21,6 +21,7 @@ struct Services: Sendable {
   let events: OwnEvents
   let lifecycle: LifecycleEvents
   let registry: SessionRegistry
+  let approvals: ApprovalStore
   let records: LaunchRecords
   let feed: EventFeed
   let logger: Logger

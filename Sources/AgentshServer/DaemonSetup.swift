@@ -102,6 +102,8 @@ struct DaemonSetup {
       events: OwnEvents(intake, stream: LaunchID.random().number),
       lifecycle: LifecycleEvents(clock: wallClock),
       registry: SessionRegistry(perOwnerLimit: config.limits.sessions),
+      approvals: ApprovalStore(
+        perOwnerLimit: config.limits.approvals, monotonic: monotonicClock, wall: wallClock),
       records: LaunchRecords(directory: locations.stateDirectory + "/launches"), feed: feed, logger: logger,
       enforcement: config.enforcement,
       onDemand: options.mode == .onDemand, home: home, startedAt: wallClock())

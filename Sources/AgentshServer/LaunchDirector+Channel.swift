@@ -25,6 +25,7 @@ extension LaunchDirector {
     _ launch: Launch, _ socket: SharedDescriptor, _ generation: Int, awaitsReady: Bool,
     onReady: @Sendable () -> Void
   ) {
+    defer { dropApprovals(launch, upTo: generation) }
     var reader = FrameReader(socket)
     var awaitsReady = awaitsReady
     let deadline = monotonicClock() + Self.readySeconds * 1_000_000_000
@@ -38,6 +39,11 @@ extension LaunchDirector {
           awaitsReady = false
           onReady()
         case .events where !awaitsReady: try take(payload, launch)
+        case .approvalRequest where !awaitsReady && payload.count <= ApprovalRequest.sizeLimit:
+          guard ask(try decode(payload), launch, generation) else {
+            throw ChannelEnd("bad frame: an approval that was asked for already")
+          }
+        case .approvalWithdrawn where !awaitsReady: withdraw(try decode(payload), launch, generation)
         case .finished where !awaitsReady:
           let finished: Finished = try decode(payload)
           guard launch.detach(generation) else { return }
@@ -51,7 +57,11 @@ extension LaunchDirector {
         default: throw ChannelEnd("bad frame: \(kind) is not due")
         }
       }
-    } catch { close(launch, socket, generation, error.cause) }
+    } catch {
+      // Closing waits for a supervisor that goes on alone.
+      dropApprovals(launch, upTo: generation)
+      close(launch, socket, generation, error.cause)
+    }
   }
 
   private func next(

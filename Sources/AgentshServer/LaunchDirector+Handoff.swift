@@ -69,6 +69,7 @@ extension LaunchDirector {
       reattachKey: randomBytes(reattachKeySize), supervisorSocket: services.locations.supervisorSocket,
       spoolPath: services.locations.spoolDirectory + "/" + hex(randomBytes(8)) + ".spool",
       spoolLimit: min(config.spoolLimitBytes, config.limits.spoolBytesPerLaunch),
-      overflow: config.overflow == .kill ? .kill : .block)
+      overflow: config.overflow == .kill ? .kill : .block, approvalLimit: UInt32(config.limits.approvals),
+      approvalTimeout: config.approvalTimeout.secondsRoundedUp)
   }
 }

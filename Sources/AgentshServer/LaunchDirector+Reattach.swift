@@ -96,6 +96,7 @@ extension LaunchDirector {
       try ServerSocket.makeBlocking(socket.number, sendSeconds: Self.sendSeconds)
     } catch { return }
     let generation = launch.attach(socket)
+    dropApprovals(launch, upTo: generation - 1)
     // An older connection that we still believed in is over.
     _ = launch.session.apply(.channelClosed(cause: nil), to: launch.id)
     perform(launch.session.apply(.reattached, to: launch.id), launch)

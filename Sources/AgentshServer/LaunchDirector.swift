@@ -18,6 +18,8 @@ final class LaunchDirector: Sendable {
 
   let services: Services
   let eventRate: EventRate
+  /// Says once in a while that an owner has too much waiting for approval.
+  let approvalNews = EventRate(perSecond: 1)
   private let launches = Mutex<[LaunchID: Launch]>([:])
   private let noted = Mutex<Set<String>>([])
   let mover = FirstMove()

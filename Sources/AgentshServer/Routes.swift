@@ -54,6 +54,8 @@ struct Routes: Sendable {
     (.get, Route.eventSearch, { try await $0.search($1, $2) }),
     (.post, Route.policyTest, { try await $0.testPolicy($1, $2) }),
     (.get, Route.policies, { routes, _, context in try await routes.listPolicies(context) }),
+    (.get, Route.approvals, { routes, _, context in try await routes.listApprovals(context) }),
+    (.post, Route.approval("{id}"), { try await $0.resolveApproval($1, $2) }),
   ]
 
   /// As `GET /path/{id}`.

@@ -126,7 +126,8 @@ struct WrapInit: Sendable {
     } catch { throw .failed("the command cannot be looked at with your rights: \(error)") }
     let decision = decideCommand(
       policy, called: called, canonical: canonical, arguments: wanted.agentArgs)
-    if decision.permits { return }
+    // One that has to be approved is held when it is executed.
+    if decision.permits || decision.asks { return }
     let message = policy.message(decision)
     throw SessionError(
       .forbidden, .commandDenied,

@@ -1,3 +1,4 @@
+import AgentshAPI
 package import AgentshEvent
 
 /// Events that the daemon makes itself: what became of sessions and their supervisors.
@@ -46,6 +47,35 @@ package struct LifecycleEvents: Sendable {
   /// One of the owner's limits, by its key in the configuration.
   package func limitReached(_ session: String, limit: String) -> Event {
     event("limit_reached", session, [("limit", .text(limit))])
+  }
+
+  /// A call is held until somebody approves it.
+  package func approvalRequested(_ call: HeldCall) -> Event { approval("approval_requested", call, []) }
+
+  /// `uid`: who answered; nil where nobody did.
+  package func approvalResolved(_ call: HeldCall, approved: Bool, reason: String, by uid: UInt32?) -> Event {
+    var fields: [(key: String, value: EventValue)] = [
+      ("approved", .flag(approved)), ("reason", .text(reason)), ("resolved_at", .text(rfc3339(clock()))),
+    ]
+    if let uid { fields.append(("resolved_by", .number(Int64(uid)))) }
+    return approval("approval_resolved", call, fields)
+  }
+
+  /// In alphabetical order, as upstream's maps come out.
+  private func approval(
+    _ type: String, _ call: HeldCall, _ more: [(key: String, value: EventValue)]
+  ) -> Event {
+    let view = call.view
+    var fields: [(key: String, value: EventValue)] = [
+      ("approval_id", .text(view.id)), ("command", .text(view.fields.command)), ("kind", .text(view.kind)),
+      ("message", .text(view.message)), ("rule", .text(view.rule)), ("target", .text(view.target)),
+    ]
+    if let args = view.fields.args { fields.append(("args", .list(args))) }
+    if let operation = view.fields.operation { fields.append(("operation", .text(operation))) }
+    if let path2 = view.fields.path2 { fields.append(("path2", .text(path2))) }
+    var result = event(type, view.sessionID, (fields + more).sorted { $0.key < $1.key })
+    result.pid = view.fields.pid
+    return result
   }
 
   package func destroyed(_ session: String) -> Event { event("session_destroyed", session) }

@@ -82,9 +82,15 @@ package struct RecordConversion: Sendable {
     out.field("latency_us", Int64(record.latencyNanoseconds / 1000))
     if !record.path2.isEmpty, record.kind != .exec { out.field("path2", record.path2) }
     if !record.rawPath.isEmpty, record.kind != .exec { out.field("raw_path", record.rawPath) }
-    if !record.path2.isEmpty, record.kind == .exec { out.field("reason", record.path2) }
+    if let reason = reason(record) { out.field("reason", reason) }
     out.field("syscall", systemCallName(record.call))
     out.end()
+  }
+
+  /// Why it was refused, beside the rule: what no rule was asked about, and what became of asking somebody.
+  private static func reason(_ record: EventRecord) -> String? {
+    if record.kind == .exec, !record.path2.isEmpty { return record.path2 }
+    return Decision.halves(ofCode: record.verdict)?.approval.reason?.description
   }
 
   private static func path(_ record: EventRecord) -> String? {
@@ -96,10 +102,12 @@ package struct RecordConversion: Sendable {
   }
 
   private func outcome(_ record: EventRecord) -> PolicyOutcome {
-    let word = Verdict(rawValue: record.verdict).map { $0.word.description } ?? "unknown"
+    let verdict = Decision.halves(ofCode: record.verdict)?.verdict
     let effective = record.effect == .blocked ? "deny" : "allow"
     let (name, message) = rule(record)
-    return PolicyOutcome(decision: word, effectiveDecision: effective, rule: name, message: message)
+    return PolicyOutcome(
+      decision: verdict.map { $0.word.description } ?? "unknown", effectiveDecision: effective, rule: name,
+      message: message, needsApproval: verdict == .approve)
   }
 
   private func rule(_ record: EventRecord) -> (name: String, message: String?) {
@@ -134,7 +142,7 @@ package struct RecordConversion: Sendable {
   }
 
   private static func signalType(_ record: EventRecord) -> String {
-    switch Verdict(rawValue: record.verdict) {
+    switch Decision.halves(ofCode: record.verdict)?.verdict {
     case .absorb: "signal_absorbed"
     case .redirect: "signal_redirected"
     default: record.effect == .blocked ? "signal_blocked" : "signal_sent"

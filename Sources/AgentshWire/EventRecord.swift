@@ -20,7 +20,7 @@ package struct EventRecord: Sendable, Equatable {
   package var effect: Effect
   /// What the caller got: 0, or an errno.
   package var errno: UInt16
-  /// `Verdict`, `listCode` and rule index of the `Decision`.
+  /// `verdictCode`, `listCode` and rule index of the `Decision`.
   package var verdict: UInt8
   package var list: UInt8
   package var rule: Int32

@@ -10,6 +10,8 @@ package enum FrameKind: UInt8, Sendable {
   case stored = 2
   /// Daemon: end the session (kill the tree), with a reason.
   case end = 3
+  /// Daemon: what somebody said to an `approvalRequest`.
+  case approvalAnswer = 4
   /// Supervisor: policy compiled, listener proved; the launcher may go on.
   case ready = 16
   /// Supervisor: a batch of event records.
@@ -20,6 +22,10 @@ package enum FrameKind: UInt8, Sendable {
   case failed = 19
   /// Supervisor, on `supervisor.sock` after the daemon came back: who it is and the key it was given.
   case hello = 20
+  /// Supervisor: a call is held until somebody approves it.
+  case approvalRequest = 21
+  /// Supervisor: the call is held no more, whatever is said now.
+  case approvalWithdrawn = 22
 }
 
 package struct FrameHeader: Sendable, Equatable {
@@ -76,12 +82,17 @@ package struct Welcome: Sendable, Equatable {
   package var spoolPath: String
   package var spoolLimit: UInt64
   package var overflow: Overflow
+  /// So many calls may wait for approval; over it they are denied.
+  package var approvalLimit: UInt32
+  /// How long a call waits where its rule does not say, in seconds.
+  package var approvalTimeout: UInt32
 
   package enum Overflow: UInt8, Sendable { case block, kill }
 
   package init(
     sessionID: String, workspace: String, ownerUID: UInt32, policy: SessionRules, reattachKey: [UInt8],
-    supervisorSocket: String, spoolPath: String, spoolLimit: UInt64, overflow: Overflow
+    supervisorSocket: String, spoolPath: String, spoolLimit: UInt64, overflow: Overflow,
+    approvalLimit: UInt32, approvalTimeout: UInt32
   ) {
     self.sessionID = sessionID
     self.workspace = workspace
@@ -92,6 +103,8 @@ package struct Welcome: Sendable, Equatable {
     self.spoolPath = spoolPath
     self.spoolLimit = spoolLimit
     self.overflow = overflow
+    self.approvalLimit = approvalLimit
+    self.approvalTimeout = approvalTimeout
   }
 }
 

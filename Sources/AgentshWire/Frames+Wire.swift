@@ -24,6 +24,8 @@ extension Welcome: WireCodable {
     writer.value(spoolPath)
     writer.value(spoolLimit)
     writer.byte(overflow.rawValue)
+    writer.value(approvalLimit)
+    writer.value(approvalTimeout)
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
@@ -39,9 +41,11 @@ extension Welcome: WireCodable {
     guard let overflow = Overflow(rawValue: try reader.byte()) else {
       throw .badValue(offset: at, what: "overflow")
     }
+    let approvalLimit = try reader.value(UInt32.self)
     self.init(
       sessionID: sessionID, workspace: workspace, ownerUID: ownerUID, policy: policy, reattachKey: key,
-      supervisorSocket: supervisorSocket, spoolPath: spoolPath, spoolLimit: spoolLimit, overflow: overflow)
+      supervisorSocket: supervisorSocket, spoolPath: spoolPath, spoolLimit: spoolLimit, overflow: overflow,
+      approvalLimit: approvalLimit, approvalTimeout: try reader.value())
   }
 }
 

@@ -45,6 +45,21 @@ private func reference() throws -> CompiledPolicy {
     #expect([answer.decision, answer.policyDecision, answer.rule, answer.reason] == Array(row[2...]))
   }
 
+  @Test func `what waits is told apart from what is denied; signals do not wait`() throws {
+    var rules = PolicyRules()
+    rules.fileRules = [FileRule(name: "ask", paths: ["/x"], decision: .approve)]
+    rules.signalRules = [SignalRule(name: "ask", signals: ~0, target: .children, decision: .approve)]
+    let policy = try CompiledPolicy(rules)
+    func answer(_ op: String, _ path: String) throws -> [String] {
+      let answer = try PolicyAnswer(policy, PolicyQuestion(op: op, path: path, context: context))
+      return [answer.decision, answer.policyDecision, answer.rule, answer.reason]
+    }
+    #expect(try answer("file_write", "/x") == ["approve", "approve", "ask", ""])
+    #expect(
+      try answer("signal", "SIGTERM children")
+        == ["deny", "approve", "ask", "signals are not held for approval: carried out as deny"])
+  }
+
   @Test func `an unknown operation is an error that lists the known ones`() {
     let error = #expect(throws: PolicyQuestionError.self) {
       try PolicyQuestion(op: "bogus", path: "x", context: context)

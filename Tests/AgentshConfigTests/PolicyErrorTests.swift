@@ -200,8 +200,8 @@ private func complaints(_ text: String) -> [String] {
       "p:4:47: file_rules.operations.stat is not enforced yet: looking is not asked about for the record alone"
     ),
     (
-      "file_rules:\n  - {name: a, paths: [/x], decision: approve, timeout: 5m}",
-      "p:4:47: file_rules.timeout is not enforced yet: "
+      "file_rules:\n  - {name: a, paths: [/x], decision: deny, timeout: 5m}",
+      "p:4:44: file_rules.timeout is not enforced yet: "
     ),
     (
       "command_rules:\n  - {name: a, decision: allow, env_deny: [X]}",

@@ -25,7 +25,6 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
           operations: [read, write]
           decision: redirect
           message: m
-          timeout: 1500ms
           redirect_to: /workspace/out
           preserve_tree: true
       command_rules:
@@ -58,7 +57,6 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
       operations: [FileOperations(.open), FileOperations(.read), FileOperations(.write)], decision: .redirect)
     file.description = "fd"
     file.message = "m"
-    file.timeoutSeconds = 2
     file.redirectTo = "/w/out"
     file.preserveTree = true
     #expect(rules.fileRules == [file])
@@ -106,10 +104,22 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
     #expect(loaded.notes.count == 1)
   }
 
-  @Test func `approve is noted and stays approve, which nobody permits`() throws {
-    let loaded = try load("command_rules:\n  - {name: a, decision: approve}")
+  @Test func `approve waits as long as its rule says, except for signals`() throws {
+    let loaded = try load(
+      """
+      command_rules: [{name: a, decision: approve, timeout: 1500ms}]
+      file_rules: [{name: f, paths: [/x], operations: [write], decision: approve}]
+      signal_rules: [{name: s, signals: [SIGHUP], target: {type: self}, decision: approve}]
+      """)
     #expect(loaded.rules.commandRules.first?.decision == .approve)
-    #expect(loaded.notes.map(\.cause) == ["nobody can approve yet: approve is carried out as deny"])
+    #expect(loaded.rules.commandRules.first?.timeoutSeconds == 2)
+    #expect(loaded.rules.fileRules.first?.timeoutSeconds == nil)
+    #expect(
+      loaded.notes.map(\.cause) == ["signals are not held for approval: approve is carried out as deny"])
+    let policy = try CompiledPolicy(loaded.rules)
+    #expect(policy.approvalTimeout(Decision(verdict: .approve, list: .command, rule: 0)) == 2)
+    #expect(policy.approvalTimeout(Decision(verdict: .approve, list: .file, rule: 0)) == nil)
+    #expect(policy.approvalTimeout(Decision(.deny, .file, default: .denyFiles)) == nil)
   }
 
   @Test func `a denial of host names takes every host, an allow of them none`() throws {

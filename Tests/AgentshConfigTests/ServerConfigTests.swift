@@ -28,8 +28,9 @@ import Testing
         users: {alice: [open], "1001": [open, wide]}
         groups: {devs: [wide]}
         user_files: combine
-      roles: {admin_groups: [wheel, "27"]}
-      limits: {sessions: 3, launches: 4, connections: 5, events_per_second: 6, spool_mb: 8}
+      roles: {admin_groups: [wheel, "27"], approver_groups: [lead]}
+      limits: {sessions: 3, launches: 4, connections: 5, events_per_second: 6, spool_mb: 8, approvals: 9}
+      approvals: {timeout: 90s, self_approve: true}
       variables: {REGISTRY: registry.example.org}
       """)
     var wanted = ServerConfig()
@@ -47,11 +48,15 @@ import Testing
     wanted.policyGrants.groups = ["devs": ["wide"]]
     wanted.userFiles = .combine
     wanted.adminGroups = ["wheel", "27"]
+    wanted.approverGroups = ["lead"]
     wanted.limits.sessions = 3
     wanted.limits.launches = 4
     wanted.limits.connections = 5
     wanted.limits.eventsPerSecond = 6
     wanted.limits.spoolBytes = 8 << 20
+    wanted.limits.approvals = 9
+    wanted.approvalTimeout = .seconds(90)
+    wanted.selfApprove = true
     #expect(wanted.limits.spoolBytesPerLaunch == 2 << 20)
     wanted.variables = ["REGISTRY": "registry.example.org"]
     #expect(config == wanted)
@@ -89,7 +94,14 @@ import Testing
       "1:10: unknown key \"launchs\" in limits (did you mean launches?)"
     ),
     (
-      "roles: {approver_groups: [x]}", "1:9: unknown key \"approver_groups\" in roles (known: admin_groups)"
+      "roles: {approver_group: [x]}",
+      "1:9: unknown key \"approver_group\" in roles (did you mean approver_groups?)"
+    ),
+    ("limits: {approvals: 1025}", "1:21: approvals must be between 1 and 1024, not 1025"),
+    ("approvals: {timeout: 10ms}", "1:22: timeout is shorter than a second (such as 5m)"),
+    (
+      "approvals: {self_approve: maybe}",
+      "1:27: self_approve must be true or false, not \"maybe\""
     ),
     ("variables: {HOME: /x}", "1:13: HOME has its value from the session and cannot be set"),
     ("variables: {1A: x}", "1:13: \"1A\" is no variable name (letters, digits and _, not a digit first)"),

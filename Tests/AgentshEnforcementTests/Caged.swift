@@ -105,7 +105,7 @@ private final class Session: Sendable {
     self.mediator = mediator
     helpers.setBody {
       var scratch = Scratch(policy: mediator.policy, mayBlock: true)
-      while true { mediator.handle(helpers.next(), &scratch) }
+      while true { mediator.handle(helpers.next(&scratch.reply), &scratch) }
     }
     try NamedThread.start("receiver") { [self] in
       let source = Listener(owning: FileDescriptor(owning: listener))

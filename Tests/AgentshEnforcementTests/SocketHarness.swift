@@ -67,7 +67,7 @@ final class SocketHarness: Sendable {
       _ = separateFileSystemState()
       var scratch = Scratch(policy: mediator.policy, mayBlock: true)
       setFileCreationMask(scratch.mask)
-      while true { mediator.handle(helpers.next(), &scratch) }
+      while true { mediator.handle(helpers.next(&scratch.reply), &scratch) }
     }
     let number = listener
     let ended: @Sendable () -> Bool = { [self] in self.ended.load(ordering: .relaxed) }

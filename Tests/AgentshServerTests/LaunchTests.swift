@@ -58,6 +58,61 @@ import Testing
       socket: socket, token: bytes)
   }
 
+  @Test func `a supervisor asks, is answered, and takes back what it holds no more`() async throws {
+    let started = try await start()
+    let (supervisor, _) = try await started.run()
+    func ask(_ number: UInt64, target: String = "/x") async throws {
+      try await supervisor.send(
+        frame(
+          .approvalRequest,
+          ApprovalRequest(
+            number: number, kind: .file, milliseconds: 60_000, pid: 7, list: 0, rule: 0, operation: "delete",
+            target: target, other: "", command: "rm", arguments: [])))
+    }
+    func waiting(_ count: Int) async throws -> [[String: Any]] {
+      for _ in 0..<500 {
+        let text = try await started.daemon.send("GET", "/api/v1/approvals").text
+        let list = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]] ?? []
+        if list.count == count { return list }
+        try await Task.sleep(for: .milliseconds(10))
+      }
+      throw Problem("not \(count)")
+    }
+    for (word, expected) in [("approve", ApprovalAnswer.Word.approved), ("deny", .denied)] {
+      try await ask(expected == .approved ? 1 : 2)
+      let id = try #require(try await waiting(1)[0]["id"] as? String)
+      let body = "{\"decision\":\"\(word)\",\"reason\":\"r\"}"
+      #expect(try await started.daemon.send("POST", "/api/v1/approvals/\(id)", body).text == #"{"ok":true}"#)
+      let answer = try await supervisor.expect(.approvalAnswer, ApprovalAnswer.self)
+      #expect(answer == ApprovalAnswer(number: expected == .approved ? 1 : 2, word: expected))
+      let again = try await started.daemon.send("POST", "/api/v1/approvals/\(id)", body)
+      #expect(again.status == 404 && again.text.contains("approval not found"))
+    }
+    try await ask(3)
+    _ = try await waiting(1)
+    try await supervisor.send(frame(.approvalWithdrawn, ApprovalWithdrawal(number: 3, cause: .cancelled)))
+    _ = try await waiting(0)
+    // What is no question of a supervisor of ours ends the connection, and takes with it what waited.
+    try await ask(4)
+    _ = try await waiting(1)
+    try await ask(4)
+    #expect(try await supervisor.receive() == nil)
+    _ = try await waiting(0)
+    await started.daemon.stop()
+  }
+
+  @Test func `a question that is longer than any ends the connection`() async throws {
+    let started = try await start()
+    let (supervisor, _) = try await started.run()
+    var request = ApprovalRequest(
+      number: 1, kind: .file, milliseconds: 1, pid: 7, list: 0, rule: 0, operation: "", target: "", other: "",
+      command: "", arguments: [])
+    request.target = String(repeating: "x", count: ApprovalRequest.sizeLimit)
+    try await supervisor.send(frame(.approvalRequest, request))
+    #expect(try await supervisor.receive() == nil)
+    await started.daemon.stop()
+  }
+
   @Test func `directory and socket of a hand-off are the caller's alone`() async throws {
     let started = try await start()
     var status = stat()

@@ -70,6 +70,9 @@ import Testing
       ("POST", "/api/v1/policy/test", "/api/v1/policy/test", #"{"operation":"exec","path":"/bin/true"}"#),
       ("POST", "/api/v1/policy/test", "/api/v1/policy/test", "x"),
       ("GET", "/api/v1/policies", "/api/v1/policies", ""),
+      ("GET", "/api/v1/approvals", "/api/v1/approvals", ""),
+      ("POST", "/api/v1/approvals/none", "/api/v1/approvals/{id}", #"{"decision":"approve"}"#),
+      ("POST", "/api/v1/approvals/none", "/api/v1/approvals/{id}", #"{"decision":"allow"}"#),
       ("DELETE", "/api/v1/sessions/\(id)", "/api/v1/sessions/{id}", ""),
       ("DELETE", "/api/v1/sessions/\(id)", "/api/v1/sessions/{id}", ""),
     ]

@@ -63,7 +63,7 @@ import Testing
       record.operation = .random(in: 0...30)
       record.effect = EventRecord.Effect(rawValue: .random(in: 0...2)) ?? .allowed
       record.errno = .random(in: 0...2)
-      record.verdict = .random(in: 0...8)
+      record.verdict = .random(in: 0...8) | .random(in: 0...6) << 4
       record.list = .random(in: 0...7)
       record.rule = .random(in: -20...2)
       record.command = text()

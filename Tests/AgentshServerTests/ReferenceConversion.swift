@@ -52,16 +52,35 @@ struct ReferenceConversion {
     fields.append(("latency_us", .number(Int64(record.latencyNanoseconds / 1000))))
     if !record.path2.isEmpty, record.kind != .exec { fields.append(("path2", .text(record.path2))) }
     if !record.rawPath.isEmpty, record.kind != .exec { fields.append(("raw_path", .text(record.rawPath))) }
-    if !record.path2.isEmpty, record.kind == .exec { fields.append(("reason", .text(record.path2))) }
+    if !record.path2.isEmpty, record.kind == .exec {
+      fields.append(("reason", .text(record.path2)))
+    } else if let reason = reason(record) {
+      fields.append(("reason", .text(reason)))
+    }
     fields.append(("syscall", .text(Self.calls[record.call] ?? "syscall_\(record.call)")))
     return fields
   }
 
   private func outcome(_ record: EventRecord) -> PolicyOutcome {
-    let word = Verdict(rawValue: record.verdict).map { $0.word.description } ?? "unknown"
+    let verdict = Self.verdict(record)
     let effective = record.effect == .blocked ? "deny" : "allow"
     let (name, message) = rule(record)
-    return PolicyOutcome(decision: word, effectiveDecision: effective, rule: name, message: message)
+    return PolicyOutcome(
+      decision: verdict.map { $0.word.description } ?? "unknown", effectiveDecision: effective, rule: name,
+      message: message, needsApproval: verdict == .approve)
+  }
+
+  /// The lower half of the byte is the verdict, the upper one what became of asking; both must be known.
+  private static func verdict(_ record: EventRecord) -> Verdict? {
+    record.verdict / 16 < 6 ? Verdict(rawValue: record.verdict % 16) : nil
+  }
+
+  private static func reason(_ record: EventRecord) -> String? {
+    guard verdict(record) != nil else { return nil }
+    return [
+      2: "approval denied", 3: "approval timeout", 4: "too many approvals wait (limits.approvals)",
+      5: "the call meant something else than what was approved",
+    ][record.verdict / 16]
   }
 
   private func rule(_ record: EventRecord) -> (name: String, message: String?) {
@@ -96,7 +115,7 @@ struct ReferenceConversion {
   }
 
   private static func signalType(_ record: EventRecord) -> String {
-    switch Verdict(rawValue: record.verdict) {
+    switch verdict(record) {
     case .absorb: "signal_absorbed"
     case .redirect: "signal_redirected"
     default: record.effect == .blocked ? "signal_blocked" : "signal_sent"

@@ -59,7 +59,31 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
   @Test func `events come back as they went`() throws { try checkCoding(Samples.batch) }
   @Test func `hello comes back as it went`() throws { try checkCoding(Samples.hello) }
 
+  @Test func `approvals come back as they went`() throws {
+    try checkCoding(Samples.request)
+    for word in [ApprovalAnswer.Word.denied, .approved, .limit] {
+      try checkCoding(ApprovalAnswer(number: 1 << 40, word: word))
+    }
+    try checkCoding(ApprovalWithdrawal(number: 4, cause: .timedOut))
+    try checkCoding(ApprovalWithdrawal(number: 5, cause: .cancelled))
+  }
+
+  @Test func `an answer to an approval has these bytes`() {
+    let bytes: [UInt8] = [
+      9, 0, 0, 0,  // payload length
+      4,  // kind: approvalAnswer
+      7, 0, 0, 0, 0, 0, 0, 0,  // number
+      1,  // approved
+    ]
+    #expect(frame(.approvalAnswer, ApprovalAnswer(number: 7, word: .approved)) == bytes)
+    // A word that is none is nobody's approval.
+    #expect(throws: WireError.self) { try decoded(ApprovalAnswer.self, Array(bytes[5..<13]) + [3]) }
+  }
+
   @Test func `random bytes never crash`() {
+    checkNoise(ApprovalRequest.self)
+    checkNoise(ApprovalAnswer.self)
+    checkNoise(ApprovalWithdrawal.self)
     checkNoise(Welcome.self)
     checkNoise(PolicyRules.self)
     checkNoise(SessionRules.self)

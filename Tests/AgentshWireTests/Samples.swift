@@ -70,7 +70,8 @@ enum Samples {
   static var welcome: Welcome {
     Welcome(
       sessionID: "session-1", workspace: "/w", ownerUID: 1000, policy: SessionRules(rules), reattachKey: key,
-      supervisorSocket: "/run/s.sock", spoolPath: "/var/spool", spoolLimit: 1 << 40, overflow: .kill)
+      supervisorSocket: "/run/s.sock", spoolPath: "/var/spool", spoolLimit: 1 << 40, overflow: .kill,
+      approvalLimit: 64, approvalTimeout: 300)
   }
 
   static var record: EventRecord {
@@ -97,6 +98,9 @@ enum Samples {
   static let finished = Finished(exitCode: 137, denied: 3)
   static let batch = EventBatch(
     first: 10, records: [record, EventRecord(kind: .lifecycle, timestamp: 1, pid: 2)])
+  static let request = ApprovalRequest(
+    number: 3, kind: .command, milliseconds: 5000, pid: 42, list: 1, rule: 2, operation: "", target: "/x",
+    other: "", command: "sh", arguments: ["-a", ""])
   static let hello = Hello(sessionID: "s", supervisorPid: 5, reattachKey: key)
 }
 

@@ -72,6 +72,9 @@ extension Decoder {
     case .ready: try roundTrip(Ready.self, payload)
     case .finished: try roundTrip(Finished.self, payload)
     case .hello: try roundTrip(Hello.self, payload)
+    case .approvalRequest: try roundTrip(ApprovalRequest.self, payload)
+    case .approvalAnswer: try roundTrip(ApprovalAnswer.self, payload)
+    case .approvalWithdrawn: try roundTrip(ApprovalWithdrawal.self, payload)
     case .events:
       let batch = try roundTrip(EventBatch.self, payload)
       let summary = try? EventBatch.check(payload)

@@ -77,7 +77,7 @@ package final class Machine {
       passwd += "\(name):x:\(number):\(number)::\(directory)/\(name):/bin/sh\n"
       group += "\(name):x:\(number):\n"
     }
-    group += "agentsh-admin:x:5100:\nteam:x:5101:alice\n"
+    group += "agentsh-admin:x:5100:\nagentsh-approvers:x:5102:\nteam:x:5101:alice\n"
     try Data(passwd.utf8).write(to: URL(filePath: directory + "/passwd"))
     try Data(group.utf8).write(to: URL(filePath: directory + "/group"))
   }
