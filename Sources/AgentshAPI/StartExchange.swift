@@ -113,7 +113,9 @@ extension WrapInitRequest: WireCodable {
 extension WrapInitResponse: WireCodable {
   package func encode(to writer: inout WireWriter) {
     for flag in [ptraceMode, safeToBypassShellShim, supervise] { writer.value(flag) }
-    for text in [wrapperBinary, stubBinary, seccompConfig, notifySocket, signalSocket, handoffToken] {
+    for text in [
+      wrapperBinary, stubBinary, seccompConfig, notifySocket, signalSocket, handoffToken, controlGroup,
+    ] {
       writer.value(text)
     }
     writer.pairs(wrapperEnv)
@@ -133,6 +135,7 @@ extension WrapInitResponse: WireCodable {
     notifySocket = try reader.value()
     signalSocket = try reader.value()
     handoffToken = try reader.value()
+    controlGroup = try reader.value()
     wrapperEnv = try reader.pairs()
     envInject = try reader.pairs()
     envPolicy = try reader.value()

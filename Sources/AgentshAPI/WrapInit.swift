@@ -67,6 +67,9 @@ package struct WrapInitResponse: Codable, Sendable, Equatable {
   package var handoffToken: String?
   /// Ours: the client shall become the supervisor. False: the daemon starts one.
   package var supervise: Bool?
+  /// Ours: directory of the launch's control group. A client that may shall start the launcher in it (`CLONE_INTO_CGROUP`);
+  /// the daemon moves there whom it does not find there.
+  package var controlGroup: String?
   /// Ours: what is not enforced although the policy would want it (`allow_degraded`); one sentence each.
   package var degraded: [String]?
 
@@ -85,6 +88,7 @@ package struct WrapInitResponse: Codable, Sendable, Equatable {
     case envInject = "env_inject"
     case envPolicy = "env_policy"
     case handoffToken = "handoff_token"
+    case controlGroup = "control_group"
   }
 }
 

@@ -13,6 +13,7 @@ package final class Mediator: Sendable {
   package let frame: Frame
   package let recorder: Recorder
   package let processes: ProcessTable
+  let objects = ObjectTable()
   package let helpers: HelperPool
   package let approvals: Approvals
   /// The verdict of every command, where it is the same for all.
@@ -88,7 +89,11 @@ package final class Mediator: Sendable {
       Int(SYS_pidfd_send_signal):
       signalCall(notification, &scratch, started)
     default:
-      processCall(notification, &scratch, started)
+      if let kind = ObjectTable.Kind(call: Int(notification.call)) {
+        objectCall(notification, kind, &scratch, started)
+      } else {
+        processCall(notification, &scratch, started)
+      }
     }
   }
 

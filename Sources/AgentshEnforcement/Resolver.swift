@@ -60,7 +60,10 @@ extension Mediator {
         ? ProcPath(notification.thread, "cwd").readLink(into: &name)
         : ProcPath(notification.thread, "fd", directory).readLink(into: &name)
       if length < 0 {
-        result.errno = directory == AT_FDCWD ? ENOENT : length == -Int(ENOENT) ? EBADF : EACCES
+        // ENAMETOOLONG: a directory whose whole name is longer than any path (getcwd(2) says so, too).
+        result.errno =
+          length == -Int(ENAMETOOLONG)
+          ? ENAMETOOLONG : directory == AT_FDCWD ? ENOENT : length == -Int(ENOENT) ? EBADF : EACCES
         return result
       }
       guard length > 0, name[0] == UInt8(ascii: "/") else {

@@ -38,19 +38,25 @@ package struct Scratch: ~Copyable {
   }
 }
 
+/// A name that is too long for a path is cut off, and its end is what a rule may be about: nothing is permitted on it. The
+/// resolver does not come here with one.
 extension FileDecider {
+  private static let tooLong = Decision(.deny, .file, default: .unresolved)
+
   mutating func decide(_ operation: FileOperation, _ name: PathText) -> Decision {
-    decide(operation, path: name.span)
+    name.isTooLong ? Self.tooLong : decide(operation, path: name.span)
   }
 
   mutating func decideAll(_ operations: FileOperations, _ name: PathText) -> Decision {
-    decideAll(operations, path: name.span)
+    name.isTooLong ? Self.tooLong : decideAll(operations, path: name.span)
   }
 
-  mutating func decideCut(_ name: PathText) -> Decision? { decideCut(path: name.span) }
+  mutating func decideCut(_ name: PathText) -> Decision? {
+    name.isTooLong ? Self.tooLong : decideCut(path: name.span)
+  }
 
   mutating func decide(_ operation: FileOperation, _ name: PathText, by source: PolicySource) -> Decision? {
-    decide(operation, path: name.span, by: source)
+    name.isTooLong ? Self.tooLong : decide(operation, path: name.span, by: source)
   }
 
   mutating func loosened(from old: PathText, to new: PathText) -> PolicySource? {
@@ -58,6 +64,6 @@ extension FileDecider {
   }
 
   mutating func keepsRules(from old: PathText, to new: PathText) -> Bool {
-    keepsRules(from: old.span, to: new.span)
+    !old.isTooLong && !new.isTooLong && keepsRules(from: old.span, to: new.span)
   }
 }

@@ -167,15 +167,16 @@ extension Mediator {
 extension FileDecider {
   /// Both lists must permit a bind to a path; the decision is that of the one that does not.
   mutating func decideBind(_ name: PathText) -> Decision {
-    let socket = decideSocket(.bind, path: name.span)
+    let socket = decideSocket(.bind, name)
     guard socket.permits || socket.asks else { return socket }
-    let node = decide(.create, path: name.span)
+    let node = decide(.create, name)
     if socket.asks { return socket.stricter(node) }
     return node.permits ? socket : node
   }
 
   mutating func decideSocket(_ operation: SocketOperation, _ name: PathText) -> Decision {
-    decideSocket(operation, path: name.span)
+    name.isTooLong
+      ? Decision(.deny, .unixSocket, default: .unresolved) : decideSocket(operation, path: name.span)
   }
 }
 

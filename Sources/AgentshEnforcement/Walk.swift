@@ -32,6 +32,7 @@ extension Mediator {
       let errno = step(notification, &walker, component, follow: !last || follow || walker.wantsDirectory)
       if errno != 0 { return .failed(errno: errno) }
     }
+    if walker.name.isTooLong { return .failed(errno: ENAMETOOLONG) }
     name = walker.name
     if name.isEmpty { name.append(UInt8(ascii: "/")) }
     guard let handle = walker.takeHandle() else { return .failed(errno: ENOENT) }
@@ -59,6 +60,8 @@ extension Mediator {
         name.append(UInt8(ascii: "/"))
         let leaf = name.count
         name.append(component)
+        // Links lead where no path does: what is cut off here would be decided by a name that is not its own.
+        if name.isTooLong { return .failed(errno: ENAMETOOLONG) }
         if wantsDirectory { name.append(UInt8(ascii: "/")) }
         return .parent(parent, leafStart: leaf)
       }
@@ -93,7 +96,7 @@ extension Mediator {
     guard FileType(mode: information.st_mode) == .link, follow else {
       if !walker.isFinished, FileType(mode: information.st_mode) != .directory { return ENOTDIR }
       walker.enter(child, component)
-      return 0
+      return walker.name.isTooLong ? ENAMETOOLONG : 0
     }
     walker.links += 1
     if walker.links > Self.linkLimit || !walker.mayFollowLinks { return ELOOP }
@@ -255,7 +258,7 @@ struct Walker: ~Copyable {
   /// The kernel's name of the current handle.
   private mutating func readName() -> Int32 {
     let length = ProcPath(ownDescriptor: current).readLink(into: &name)
-    guard length > 0 else { return ENOENT }
+    guard length > 0 else { return length == -Int(ENAMETOOLONG) ? ENAMETOOLONG : ENOENT }
     guard name[0] == UInt8(ascii: "/") else { return ENOTDIR }
     if name.count == 1 { name.removeAll() }
     return 0

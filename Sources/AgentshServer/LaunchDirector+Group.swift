@@ -4,47 +4,79 @@ import LinuxSystem
 import Logging
 
 extension LaunchDirector {
-  /// Puts the launched process into a group of its own before it is told to go on, so that all that it starts is born
-  /// there. Where there can be none the launch goes on without: its tree is found by parents and filters then. ADR 40
-  func enclose(_ launch: Launch, _ target: Int32, _ pidfd: SharedDescriptor) {
+  /// Makes the group before anybody is in it, below the client's own. The client starts the launcher in it where the
+  /// kernel lets it, which costs nothing; see `enclose`. ADR 44
+  func prepareGroup(_ launch: Launch, for client: Int32, _ pidfd: SharedDescriptor) {
     do throws(NoGroup) {
-      launch.setGroup(try makeGroup(launch.id, around: target, pidfd))
-    } catch {
-      services.records.removeGroup(launch.id)
-      noteOnce(
-        "session \(launch.session.details.id) has no control group: \(error.cause) (said once; docs/enforcement.md)",
-        about: error.kind.rawValue)
-    }
+      let place = try place(for: launch.id, around: client)
+      if pidfd.processHasEnded { throw NoGroup(.ended, "process \(client) ended meanwhile") }
+      launch.setGroup(try makeGroup(launch.id, place))
+    } catch { noteWithout(launch, error) }
   }
 
-  private func makeGroup(
-    _ id: LaunchID, around target: Int32, _ pidfd: SharedDescriptor
-  ) throws(NoGroup) -> LaunchGroup {
-    guard let outer = CgroupPlace.group(of: target), let directory = CgroupPlace.directory(of: outer) else {
+  /// A launch is asked for whose process will have to be moved. Returns at once.
+  func expectMove(for client: Caller) {
+    if client.uid != currentUser() { mover.begin() }
+  }
+
+  /// Sees to it that the launched process is in a group of its own before it is told to go on, so that all that it starts is
+  /// born there. Where there can be none the launch goes on without: its tree is found by parents and filters then. ADR 40
+  func enclose(_ launch: Launch, _ target: Int32, _ pidfd: SharedDescriptor) {
+    if let group = launch.group {
+      // Both before and after, it is the process that was meant.
+      if CgroupPlace.group(of: target) == group.name, !pidfd.processHasEnded { return }
+      _ = clearGroup(launch)
+      launch.setGroup(nil)
+    }
+    do throws(NoGroup) {
+      let group = try makeGroup(launch.id, place(for: launch.id, around: target))
+      try move(target, pidfd, into: group)
+      launch.setGroup(group)
+      let uid = launch.session.details.ownerUID
+      noteOnce(
+        "uid \(uid): programs are moved into their control groups, their clients cannot start them there (said once; docs/enforcement.md)",
+        about: "moved \(uid)", .info)
+    } catch { noteWithout(launch, error) }
+  }
+
+  private func noteWithout(_ launch: Launch, _ error: NoGroup) {
+    services.records.removeGroup(launch.id)
+    noteOnce(
+      "session \(launch.session.details.id) has no control group: \(error.cause) (said once; docs/enforcement.md)",
+      about: error.kind.rawValue)
+  }
+
+  /// A group to be made: its name, and the directory of the one above.
+  private typealias Place = (above: String, component: String, name: String)
+
+  private func place(for id: LaunchID, around pid: Int32) throws(NoGroup) -> Place {
+    guard let outer = CgroupPlace.group(of: pid), let directory = CgroupPlace.directory(of: outer) else {
       throw NoGroup(.absent, "\(CgroupAbsent.notMounted)")
     }
     let component = "agentsh-\(id)"
-    let name = (outer == "/" ? "" : outer) + "/" + component
+    return (directory, component, (outer == "/" ? "" : outer) + "/" + component)
+  }
+
+  private func makeGroup(_ id: LaunchID, _ place: Place) throws(NoGroup) -> LaunchGroup {
     // First, so that the next daemon finds what this one makes, whenever it ends.
-    do throws(SystemCallError) { try services.records.save(group: name, of: id) } catch {
+    do throws(SystemCallError) { try services.records.save(group: place.name, of: id) } catch {
       throw NoGroup(.unrecorded, "it cannot be recorded: \(error)")
     }
-    let group: LaunchGroup
     do throws(CgroupAbsent) {
-      group = LaunchGroup(try CgroupTree.make(named: component, below: directory), name: name)
-    } catch { throw NoGroup(.absent, "\(directory): \(error)") }
-    do throws(SystemCallError) {
-      try group.add(target)
-    } catch {
+      return LaunchGroup(try CgroupTree.make(named: place.component, below: place.above), name: place.name)
+    } catch { throw NoGroup(.absent, "\(place.above): \(error)") }
+  }
+
+  private func move(_ target: Int32, _ pidfd: SharedDescriptor, into group: LaunchGroup) throws(NoGroup) {
+    do throws(SystemCallError) { try group.add(target) } catch {
       try? group.remove()
-      throw NoGroup(.notEntered, "\(directory)/\(component) cannot be entered: \(error)")
+      throw NoGroup(.notEntered, "\(group.path) cannot be entered: \(error)")
     }
     // The kernel takes a number here, not a pidfd. Who lives now was meant.
     if pidfd.processHasEnded {
       giveBack(group)
       throw NoGroup(.ended, "process \(target) ended meanwhile")
     }
-    return group
   }
 
   /// A process that was given the number of one that died in between was just born, in its parent's group.

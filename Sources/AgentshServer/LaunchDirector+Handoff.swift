@@ -10,6 +10,8 @@ struct Announcement: Sendable {
   let socket: String
   let token: [UInt8]
   let supervise: Bool
+  /// Directory of the group that the client shall start the launcher in; nil where there is none, or it may not.
+  let group: String?
 }
 
 extension LaunchDirector {
@@ -37,6 +39,8 @@ extension LaunchDirector {
         throw SystemCallError("session", ECANCELED)
       }
       launch.setHandoff(listener)
+      // Where the client becomes the supervisor it has our rights, also to be born where we say.
+      if supervise { prepareGroup(launch, for: caller.pid, pidfd) }
       add(launch)
       try startHandoff(
         HandoffThread(
@@ -47,7 +51,8 @@ extension LaunchDirector {
       if error.call == "session" { throw .notFound }
       throw .failed("the hand-off socket cannot be made: \(error)")
     }
-    return Announcement(launch: launch.id, socket: path, token: token, supervise: supervise)
+    return Announcement(
+      launch: launch.id, socket: path, token: token, supervise: supervise, group: launch.group?.path)
   }
 
   private func startHandoff(_ thread: consuming HandoffThread) throws(SystemCallError) {

@@ -37,8 +37,8 @@ final class LaunchDirector: Sendable {
   var isBusy: Bool { launches.withLock { !$0.isEmpty } }
 
   /// For what is so on this machine, or for this user, and would be said at every launch.
-  func noteOnce(_ sentence: String, about what: String) {
-    if noted.withLock({ $0.insert(what).inserted }) { services.logger.warning("\(sentence)") }
+  func noteOnce(_ sentence: String, about what: String, _ level: Logger.Level = .warning) {
+    if noted.withLock({ $0.insert(what).inserted }) { services.logger.log(level: level, "\(sentence)") }
   }
 
   // MARK: carrying out

@@ -27,6 +27,9 @@ final class LaunchGroup: Sendable {
   /// Whether a process of that group, as `/proc/PID/cgroup` has it, is in this one.
   func contains(_ group: String) -> Bool { group == name || group.hasPrefix(name + "/") }
 
+  /// Its directory, as we see it.
+  var path: String { tree.path }
+
   func add(_ pid: Int32) throws(SystemCallError) { try tree.add(pid: pid) }
 
   /// The list of those that live in it, for a supervisor that is another user's.

@@ -9,7 +9,7 @@ extension Routes {
   /// refused or comes to nothing.
   func launch(_ request: Request, _ context: PeerContext) async throws -> Response {
     let caller = try context.sender
-    director.mover.begin()
+    director.expectMove(for: caller)
     let wanted = try await decodeLaunch(request)
     let pidfd = try context.senderProcess
     let session =

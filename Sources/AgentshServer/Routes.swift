@@ -136,7 +136,7 @@ struct Routes: Sendable {
 
   private func wrapInit(_ request: Request, _ context: PeerContext) async throws -> Response {
     let caller = try context.sender
-    director.mover.begin()
+    director.expectMove(for: caller)
     let session = try await session(request, context)
     let wanted = try await decode(WrapInitRequest.self, request)
     let pidfd = try context.senderProcess

@@ -153,6 +153,7 @@ struct WrapInit: Sendable {
       maxKeys: environment.maxKeys)
     answer.handoffToken = hex(announcement.token)
     answer.supervise = announcement.supervise
+    answer.controlGroup = announcement.group
     return answer
   }
 }

@@ -190,6 +190,20 @@ static int spawn_child(void *argument)
   _exit(127);
 }
 
+struct clone_call { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
+
+/* clone3 on a stack of its own: the child must not return over the parent's frames, so it calls body at once. libc has no
+ * such call; clone knows no groups. */
+static long clone3_call(const struct clone_call *call, int (*body)(void *), void *argument)
+{
+  register long r8 __asm__("r8") = (long)body;
+  register long r9 __asm__("r9") = (long)argument;
+  long result;
+  __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tmov %%r9, %%rdi\n\tcall *%%r8\n\thlt\n1:"
+                   : "=a"(result) : "a"(SYS_clone3), "D"(call), "S"(sizeof *call), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+  return result;
+}
+
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
 {
   enum { SIZE = 64 * 1024 };
@@ -201,7 +215,14 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   *pidfd = -1;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &state.mask);
-  long pid = RESULT(clone(spawn_child, stack + SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &state, pidfd));
+  enum { FLAGS = CLONE_VM | CLONE_VFORK | CLONE_PIDFD };
+  long pid;
+  if (request->in_group) {
+    struct clone_call call = {
+      .flags = FLAGS | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .pidfd = (uint64_t)pidfd, .exit_signal = SIGCHLD,
+      .stack = (uint64_t)stack, .stack_size = SIZE, .cgroup = (uint64_t)request->group };
+    pid = clone3_call(&call, spawn_child, &state);
+  } else pid = RESULT(clone(spawn_child, stack + SIZE, FLAGS | SIGCHLD, &state, pidfd));
   sigprocmask(SIG_SETMASK, &state.mask, NULL);
   clinux_syscall(SYS_munmap, (long)stack, SIZE, 0, 0, 0, 0);
   if (pid < 0) return pid;

@@ -20,10 +20,8 @@ extension SyscallTable {
       .munlockall, .remap_file_pages, .memfd_create, .memfd_secret, .mseal, .map_shadow_stack, .pkey_mprotect,
       .pkey_alloc, .pkey_free, .mbind, .set_mempolicy, .get_mempolicy, .set_mempolicy_home_node, .membarrier),
     Group(
-      "shared memory, semaphores and queues, under the kernel's own permissions",
-      .shmget, .shmat, .shmctl, .shmdt, .semget, .semop, .semctl, .semtimedop, .msgget, .msgsnd, .msgrcv,
-      .msgctl,
-      .mq_timedsend, .mq_timedreceive, .mq_notify, .mq_getsetattr),
+      "queues that are open, memory that is attached",
+      .mq_timedsend, .mq_timedreceive, .mq_notify, .mq_getsetattr, .shmdt),
     Group("pipes and events", .pipe, .pipe2, .eventfd, .eventfd2, .signalfd, .signalfd4),
     Group(
       "waiting",

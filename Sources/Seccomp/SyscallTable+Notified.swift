@@ -73,6 +73,22 @@ extension SyscallTable {
       ]
   }
 
+  /// System V's objects: a user's, not a session's. Commands that only look at the machine's lists pass: IPC_INFO,
+  /// SHM_STAT and their like.
+  static func objects(_ features: FilterFeatures) -> [SyscallRule] {
+    let action: FilterAction = features.contains(.processes) ? .notify : .refuse(UInt16(ENOSYS))
+    let why: StaticString = "whoever has its number reads, changes and removes it: the tree's own only"
+    func control(_ call: X86Call, _ command: Int, _ looking: [UInt32]) -> SyscallRule {
+      SyscallRule(call, [.init(.allow, when: .isOne(command, of: looking))], action, why: why)
+    }
+    return each(
+      [.shmget, .shmat, .semget, .semop, .semtimedop, .msgget, .msgsnd, .msgrcv], action, why: why)
+      + [
+        control(.shmctl, 1, [3, 13, 14, 15]), control(.semctl, 2, [3, 18, 19, 20]),
+        control(.msgctl, 1, [3, 11, 12, 13]),
+      ]
+  }
+
   /// Calls that send signals: free where Landlock scopes signals, the supervisor's business where it does not.
   static func signals(_ features: FilterFeatures) -> [SyscallRule] {
     each(

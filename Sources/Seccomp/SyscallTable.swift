@@ -8,7 +8,9 @@ package enum SyscallTable {
     for group in refused {
       rules += group.calls.map { SyscallRule($0, .refuse(group.errno), why: group.why) }
     }
-    rules += files(features) + looks(features) + commands(features) + sockets(features) + processes(features)
+    rules +=
+      files(features) + looks(features) + commands(features) + sockets(features) + processes(features)
+      + objects(features)
     rules += identities(features) + signals(features) + byArgument(features)
     rules.sort { $0.number < $1.number }
     return features.contains(.traced) ? rules.map { $0.traced() } : rules

@@ -41,15 +41,17 @@ import Testing
 
     var left: [Int32] { processes(running: orphans) }
     var supervisors: [Int32] { machine?.supervisors ?? place?.supervisors ?? [] }
+    /// Whether the daemon had to move a process into its group.
+    var hasMoved: Bool { (machine?.daemonErrors ?? place?.daemonLog ?? "").contains("are moved into") }
     var errors: String { machine?.daemonErrors ?? running?.errorsSoFar ?? "" }
 
     /// Returns the started session's supervisor once `script` has made the file `started`.
-    func start(_ script: String) throws -> Int32 {
-      let words = ["/bin/sh", "-c", script.replacing("$ORPHANS", with: orphans)]
+    func start(_ script: String, through words: [String] = []) throws -> Int32 {
+      let command = ["/bin/sh", "-c", script.replacing("$ORPHANS", with: orphans)]
       if let machine, let user {
-        running = try machine.start(machine.python(["launch", "--policy", "open", "--"] + words), as: user)
+        running = try machine.start(machine.python(["launch", "--policy", "open", "--"] + command), as: user)
       } else if let place {
-        running = try place.start(place.wrapping(words, policy: place.allowAll))
+        running = try place.start(words + place.wrapping(command, policy: place.allowAll))
       }
       let file = folder + "/started"
       guard eventually(within: .seconds(20), { FileManager.default.fileExists(atPath: file) }) else {
@@ -99,6 +101,33 @@ import Testing
     #expect(eventually { bed.groups.isEmpty }, "\(bed.errors)")
   }
 
+  @Test(arguments: Way.allCases) func `who starts the launcher in its group waits for no move`(way: Way)
+    throws
+  {
+    let bed = try Bed(way)
+    let supervisor = try bed.start(sleeping)
+    // The client of `user` and `root` is another's, and knows nothing of groups.
+    #expect(bed.hasMoved == (way != .own && ControlGroups.canBeMade), "\(bed.errors)")
+    kill(supervisor, SIGKILL)
+    #expect(eventually { bed.groups.isEmpty }, "\(bed.errors)")
+  }
+
+  @Test func `a client that does not see the groups has its process moved`() throws {
+    let bed = try Bed(.own)
+    let place = try #require(bed.place)
+    try #expect(place.wrap(["true"], policy: place.allowAll).succeeded)
+    #expect(!bed.hasMoved)
+    let hidden = [
+      "/usr/bin/unshare", "--mount", "/bin/sh", "-c", ControlGroups.hiding + "; exec \"$@\"", "sh",
+    ]
+    let supervisor = try bed.start(sleeping, through: hidden)
+    #expect(bed.hasMoved == ControlGroups.canBeMade)
+    #expect(bed.groups.count == (ControlGroups.canBeMade ? 1 : 0), "\(bed.groups)")
+    kill(supervisor, SIGKILL)
+    #expect(eventually(within: .seconds(1)) { bed.left.isEmpty } == ControlGroups.canBeMade)
+    #expect(eventually { bed.groups.isEmpty })
+  }
+
   @Test func `an ordinary user's own daemon uses a group that was delegated to the user`() throws {
     let place = try Place(as: .user)
     let orphans = place.outside + "/orphans"
@@ -122,6 +151,7 @@ import Testing
     #expect(eventually { place.exists(place.workspace + "/started") })
     let made = ControlGroups.ofLaunches.subtracting(before)
     #expect(made.count == 1 && made.allSatisfy { $0.hasPrefix(delegated + "/") }, "\(made)")
+    #expect(!place.daemonLog.isEmpty && !place.daemonLog.contains("are moved into"))
     try #require(place.supervisors.count == 1)
     kill(place.supervisors[0], SIGKILL)
     #expect(eventually(within: .seconds(1)) { processes(running: orphans).isEmpty })

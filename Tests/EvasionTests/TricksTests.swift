@@ -21,9 +21,12 @@ import Testing
   static let connecting = [
     "connect", "connect_nonblocking", "connect_any", "connect_other_loopback", "connect_mapped",
     "connect_mapped_any",
-    "fastopen", "fastopen_sendmsg",
+    "fastopen", "fastopen_sendmsg", "fastopen_sendmmsg", "fastopen_connect", "connect_again",
   ]
-  static let datagrams = ["udp_sendto", "udp_sendmsg", "udp_sendmmsg", "udp_connect", "udp_reconnect"]
+  static let datagrams = [
+    "udp_sendto", "udp_sendmsg", "udp_sendmmsg", "udp_connect", "udp_reconnect", "udp_unspec", "udp_mapped",
+    "udp_four_on_six", "udp_any", "udp_let_go",
+  ]
   static let sockets = ["unix", "unix_symlink", "unix_proc", "unix_relative", "abstract"]
   static let running = [
     "exec", "exec_vfork", "exec_symlink", "exec_hardlink", "exec_copy", "exec_memfd", "exec_memfd_path",
@@ -34,17 +37,27 @@ import Testing
   static let refused = [
     "traceme", "userfaultfd", "add_key", "perf", "personality", "packet_socket", "alg_socket", "vsock_socket",
     "listener",
-    "mount", "bind_mount", "clone_namespace", "mq_open", "mq_unlink",
+    "mount", "bind_mount", "clone_namespace", "mq_open", "mq_unlink", "timer_thread", "tiocsti", "raw_socket",
+    "raw_six",
+    "inet_packet", "packet_datagram", "sctp_socket", "mptcp_socket", "netlink_address",
   ]
-  static let watching = [
-    "prlimit", "affinity", "priority", "idle", "ptrace", "pidfd_getfd", "read_memory", "read_vm",
-    "list_descriptors",
-    "signal_fown", "signal_tgkill", "signal_pidfd", "signal",
+  static let watching =
+    [
+      "prlimit", "affinity", "priority", "idle", "ptrace", "pidfd_getfd", "read_memory", "read_vm",
+      "list_descriptors",
+    ] + signals
+  /// Ways to have a process killed, at once or by what the kernel is asked to send later.
+  static let signals = [
+    "signal_fown", "signal_fown_ex", "signal_fown_thread", "signal_fiosetown", "signal_siocspgrp",
+    "signal_lease",
+    "signal_queue", "signal_thread_queue", "signal_tgkill", "signal_pidfd", "signal",
   ]
   /// What needs more than an ordinary user has, or a kernel that has it.
   static let mayNotWorkBare: Set<String> = [
     "handle", "x32", "int80", "chroot", "packet_socket", "alg_socket", "vsock_socket",
-    "listener", "mount", "bind_mount", "clone_namespace", "userfaultfd", "perf",
+    "listener", "mount", "bind_mount", "clone_namespace", "userfaultfd", "perf", "timer_thread", "tiocsti",
+    "raw_socket", "raw_six", "inet_packet", "packet_datagram", "sctp_socket", "mptcp_socket",
+    "netlink_address",
   ]
 
   @Test(arguments: Caller.allCases) func `what may not be read is not read`(caller: Caller) throws {
@@ -161,6 +174,29 @@ import Testing
         #expect(outcome.reached == isBare, "\(trick) \(isBare ? "bare" : "inside"): \(outcome)")
         sleeper.signal(SIGKILL)
       }
+    }
+  }
+
+  /// The same with rules about signals, where none is sent but by the supervisor.
+  @Test(arguments: Caller.allCases) func `a process outside cannot be signalled past rules either`(
+    caller: Caller
+  )
+    throws
+  {
+    let box = try Sandbox(as: caller)
+    let text = try String(contentsOfFile: box.policy, encoding: .utf8)
+    let policy = try box.place.policy(
+      text
+        + "\nsignal_rules:\n  - {name: own, signals: [\"@all\"], target: {type: session}, decision: allow}\n",
+      name: "signals")
+    for trick in Self.signals {
+      let sleeper = try box.place.start(["/usr/bin/sleep", "60"])
+      #expect(eventually { box.place.processes(named: "sleep").contains { $0.pid == sleeper.pid } })
+      let inside = try box.place.wrap([box.tricks, trick, String(sleeper.pid)], policy: policy)
+      box.note("signals, with rules", trick, inside)
+      #expect(!inside.reached && !inside.timedOut && inside.status != 2, "\(trick): \(inside)")
+      #expect(!sleeper.hasEnded, "\(trick)")
+      sleeper.signal(SIGKILL)
     }
   }
 

@@ -11,6 +11,10 @@ package final class Place {
   package var outside: String { directory + "/outside" }
   package var runtime: String { directory + "/run" }
   package var socket: String { runtime + "/agentsh/agentsh.sock" }
+  /// What the daemon of this place has said.
+  package var daemonLog: String {
+    (try? String(contentsOfFile: home + "/.local/state/agentsh/agentshd.log", encoding: .utf8)) ?? ""
+  }
   /// Added to (or replacing) the environment of everything that runs here.
   package var environment: [String: String] = [:]
 

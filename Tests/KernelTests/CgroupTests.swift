@@ -70,6 +70,52 @@ struct CgroupTests {
     }
   }
 
+  @Test("a process is born in the group that it is started in, and none where that is none or not ours")
+  func born() throws {
+    let plain = openAt(AT_FDCWD, PathText("/tmp"), flags: O_PATH | O_CLOEXEC)
+    #expect(Self.spawn(in: Int32(plain)) == -Int(EBADF))
+    closeDescriptor(Int32(plain))
+    guard let tree = try? CgroupTree.make(named: "agentsh-kernel-born-\(getpid())") else { return }
+    let directory = FileDescriptor(
+      owning: Int32(openAt(AT_FDCWD, PathText(tree.path), flags: O_PATH | O_CLOEXEC)))
+    let pid = Self.spawn(in: directory.number)
+    try #require(pid > 0)
+    #expect(CgroupPlace.group(of: Int32(pid)).flatMap(CgroupPlace.directory(of:)) == tree.path)
+    try tree.kill()
+    #expect(waitpid(pid_t(pid), nil, 0) == pid_t(pid))
+    // As another uid: the kernel asks for the right to write there.
+    let child = clinux_fork()
+    if child == 0 {
+      _exit(
+        rawCall(Int(SYS_setresuid), 4242, 4242, 4242) == 0 && Self.spawn(in: directory.number) == -Int(EACCES)
+          ? 0 : 1)
+    }
+    var status: Int32 = 0
+    _ = waitpid(pid_t(child), &status, 0)
+    #expect(status == 0 || getuid() != 0)
+    try tree.remove()
+    #expect(Self.spawn(in: directory.number) == -Int(ENOENT))
+  }
+
+  /// The pid of a `sleep`, or the negative errno.
+  private static func spawn(in group: Int32) -> Int {
+    var words: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
+    defer { for word in words { free(word) } }
+    var (pidfd, stage): (Int32, Int32) = (-1, 0)
+    var request = clinux_spawn()
+    let pid = "/bin/sleep".withCString { path in
+      words.withUnsafeMutableBufferPointer {
+        request.path = path
+        request.argv = UnsafePointer($0.baseAddress)
+        request.envp = UnsafePointer($0.baseAddress! + 2)
+        (request.in_group, request.group) = (1, group)
+        return clinux_spawn(&request, &pidfd, &stage)
+      }
+    }
+    if pid > 0 { close(pidfd) }
+    return pid
+  }
+
   private static func use(_ tree: borrowing CgroupTree) throws {
     var pid: pid_t = 0
     var words: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]

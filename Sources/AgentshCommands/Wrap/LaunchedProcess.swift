@@ -34,6 +34,8 @@ struct LaunchRequest {
   let command: [[UInt8]]
   var environment: LaunchEnvironment
   let descriptors: InheritedDescriptors
+  /// Directory of the control group that the launcher is to be born in, where we may.
+  let group: String?
 
   func start() throws(CommandFailure) -> LaunchedProcess {
     let log = try LaunchLog()
@@ -67,23 +69,36 @@ struct LaunchRequest {
     let table = layout.table(socket: socket, log: log.number)
     var pidfd: Int32 = -1
     var stage: Int32 = 0
-    // SAFETY: tables and descriptors outlive the call, which copies nothing and keeps nothing.
-    let pid = unsafe table.withUnsafeBufferPointer { table in
-      var request = unsafe clinux_spawn()
-      unsafe request.path = unsafe UnsafePointer(path.pointer.pointee)
-      unsafe request.argv = unsafe arguments.pointer
-      unsafe request.envp = unsafe variables.pointer
-      unsafe request.fds = table.baseAddress
-      unsafe request.fd_count = Int32(table.count)
-      // As exec would: nohup's SIGHUP stays ignored.
-      unsafe request.keep_ignored = UInt.max
-      return unsafe clinux_spawn(&request, &pidfd, &stage)
+    func spawn(in group: Int32?) -> Int {
+      // SAFETY: tables and descriptors outlive the call, which copies nothing and keeps nothing.
+      unsafe table.withUnsafeBufferPointer { table in
+        var request = unsafe clinux_spawn()
+        unsafe request.path = unsafe UnsafePointer(path.pointer.pointee)
+        unsafe request.argv = unsafe arguments.pointer
+        unsafe request.envp = unsafe variables.pointer
+        unsafe request.fds = table.baseAddress
+        unsafe request.fd_count = Int32(table.count)
+        // As exec would: nohup's SIGHUP stays ignored.
+        unsafe request.keep_ignored = UInt.max
+        if let group { unsafe (request.in_group, request.group) = (1, group) }
+        return unsafe clinux_spawn(&request, &pidfd, &stage)
+      }
     }
+    var pid = -1
+    // Whatever hinders it hinders no start: the daemon moves whom it does not find there.
+    if let group = openGroup() { pid = spawn(in: group.number) }
+    if pid <= 0 { pid = spawn(in: nil) }
     guard pid > 0 else {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(Int32(-pid)))")
     }
     return (Int32(pid), pidfd)
+  }
+
+  private func openGroup() -> FileDescriptor? {
+    guard let group else { return nil }
+    let opened = openAt(AT_FDCWD, PathText(group), flags: O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+    return opened >= 0 ? FileDescriptor(owning: Int32(truncatingIfNeeded: opened)) : nil
   }
 }
 

@@ -72,7 +72,7 @@ struct Wrap {
     let environment = try session.environment(context.environment)
     let request = LaunchRequest(
       program: stage.launcher, command: commandBytes(program, environment), environment: environment,
-      descriptors: descriptors)
+      descriptors: descriptors, group: response.controlGroup)
     let launched = try request.start()
     if response.supervise == true {
       for sentence in response.degraded ?? [] { Output.note("agentsh: not enforced: \(sentence)") }

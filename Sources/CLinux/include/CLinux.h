@@ -106,6 +106,8 @@ struct clinux_spawn {
   int no_new_privs;        /* 1: no execve gives the child more rights */
   int death_signal;        /* 0, or PR_SET_PDEATHSIG; fires when the spawning THREAD ends */
   unsigned long keep_caps; /* with set_ids: capability bits that stay permitted, effective and ambient */
+  int in_group;            /* 1: the child is born in the control group whose directory `group` is; EACCES where it is not ours */
+  int group;
   unsigned long keep_ignored; /* bit s-1: signal s keeps its disposition if that is "ignored"; the rest is reset */
 };
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
