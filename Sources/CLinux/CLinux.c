@@ -192,8 +192,7 @@ static int spawn_child(void *argument)
 
 struct clone_call { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
 
-/* clone3 on a stack of its own: the child must not return over the parent's frames, so it calls body at once. libc has no
- * such call; clone knows no groups. */
+/* clone3, of which libc knows nothing: on a stack of its own the child calls body at once, for there is nothing to return to. */
 static long clone3_call(const struct clone_call *call, int (*body)(void *), void *argument)
 {
   register long r8 __asm__("r8") = (long)body;
@@ -206,7 +205,7 @@ static long clone3_call(const struct clone_call *call, int (*body)(void *), void
 
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
 {
-  enum { SIZE = 64 * 1024 };
+  enum { SIZE = 64 * 1024, FLAGS = CLONE_VM | CLONE_VFORK | CLONE_PIDFD };
   struct spawn_state state = { .request = request };
   sigset_t all;
   char *stack = (char *)clinux_syscall(SYS_mmap, 0, SIZE, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
@@ -215,7 +214,6 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   *pidfd = -1;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &state.mask);
-  enum { FLAGS = CLONE_VM | CLONE_VFORK | CLONE_PIDFD };
   long pid;
   if (request->in_group) {
     struct clone_call call = {

@@ -66,11 +66,10 @@ long clinux_address(const void *pointer);
 /* malloc.h is not part of what Swift sees of glibc. */
 void clinux_keep_freed_memory(void);
 
-/* seccomp_unotify(2). */
-long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags);
 /* Tells threads of this process apart, without a system call. */
 static inline unsigned long clinux_this_thread(void) { return (unsigned long)__builtin_thread_pointer(); }
-
+/* seccomp_unotify(2). */
+long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags);
 long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);
 long clinux_notif_receive(int listener, struct seccomp_notif *request);
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response);
