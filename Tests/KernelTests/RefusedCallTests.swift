@@ -37,10 +37,14 @@ struct RefusedCallTests {
     #expect(results.allSatisfy { $0 == -Int(ENOSYS) })
   }
 
-  @Test("notified calls without a listener are ENOSYS")
-  func notified() throws {
-    let everything = FilterFeatures(rawValue: .max)
-    let rules = SyscallTable.rules(everything).filter { $0.cases.isEmpty && $0.otherwise == .notify }
+  @Test(
+    "calls that are asked about are ENOSYS without a listener, and without a tracer",
+    arguments: [false, true])
+  func asked(traced: Bool) throws {
+    var everything = FilterFeatures(rawValue: .max)
+    if !traced { everything.remove(.traced) }
+    let action: FilterAction = traced ? .trace : .notify
+    let rules = SyscallTable.rules(everything).filter { $0.cases.isEmpty && $0.otherwise == action }
     #expect(rules.count > 45)
     let results = try filtered(everything) { rules.map { rawCall(Int($0.number)) } }
     #expect(results.allSatisfy { $0 == -Int(ENOSYS) })
