@@ -31,6 +31,17 @@ private struct Receiver: ~Copyable {
   let isMember: Bool
 }
 
+/// One of many, decided.
+private final class Member {
+  let receiver: Receiver
+  let decision: Decision
+
+  init(_ receiver: consuming Receiver, _ decision: Decision) {
+    self.receiver = receiver
+    self.decision = decision
+  }
+}
+
 /// How one signal of a call came out.
 private struct Delivery {
   var decision: Decision
@@ -160,10 +171,17 @@ extension Mediator {
     for _ in 0..<4 {
       let fresh = named(by: addressee, sender).filter { seen.insert($0).inserted }
       if fresh.isEmpty { break }
-      for pid in fresh.sorted(by: { ($0 == sender ? 1 : 0, $0) < ($1 == sender ? 1 : 0, $1) }) {
-        guard let one = signalMember(n, signal, pid, addressee) else { continue }
-        if one.result == 0 || one.decision.verdict == .absorb { delivered += 1 }
-        if first == nil || !one.decision.permits && first?.decision.permits == true { first = one }
+      let all = fresh.sorted(by: { ($0 == sender ? 1 : 0, $0) < ($1 == sender ? 1 : 0, $1) })
+      for start in stride(from: 0, to: all.count, by: Self.heldAtOnce) {
+        // Decided before any of them gets it: one that ends changes whose descendants the others are.
+        let members = all[start..<min(start + Self.heldAtOnce, all.count)].compactMap {
+          member(n, signal, $0, addressee)
+        }
+        for member in members {
+          let one = deliver(signal, member.decision, member.receiver, n)
+          if one.result == 0 || one.decision.verdict == .absorb { delivered += 1 }
+          if first == nil || !one.decision.permits && first?.decision.permits == true { first = one }
+        }
       }
     }
     let name = SignalSet.name(of: signal)
@@ -197,16 +215,20 @@ extension Mediator {
     }
   }
 
+  /// Each holds a descriptor.
+  private static var heldAtOnce: Int { 256 }
+
   /// nil: gone, or in another group by now.
-  private func signalMember(
+  private func member(
     _ n: borrowing PendingNotification, _ signal: Int32, _ pid: Int32, _ addressee: Addressee
-  ) -> Delivery? {
+  ) -> Member? {
     let opened = openPidfd(pid)
     guard opened >= 0 else { return nil }
     let pidfd = FileDescriptor(owning: Int32(opened))
     if case .group(let group) = addressee, rawCall(Int(SYS_getpgid), Int(pid)) != Int(group) { return nil }
     guard let receiver = receiver(pidfd, from: n) else { return nil }
-    return deliver(signal, decide(signal, receiver), receiver, n)
+    let decision = decide(signal, receiver)
+    return Member(receiver, decision)
   }
 
   // MARK: deciding

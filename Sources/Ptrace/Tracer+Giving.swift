@@ -21,6 +21,9 @@ extension Tracer {
     registers.call = Int64(wanted.call)
     registers.result = -Int64(ENOSYS)
     registers.arguments = wanted.arguments
+    // Else each of the two wakes the other on a CPU that is idle.
+    let cpu = CallerCPU(holding: thread, withUs: true)
+    defer { cpu.release() }
     guard put(registers, into: thread), request(Self.toReturn, thread, 0) == 0 else { return nil }
     var status: Int32 = 0
     while true {

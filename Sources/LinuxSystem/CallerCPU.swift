@@ -1,5 +1,4 @@
 import CLinux
-import LinuxSystem
 import Synchronization
 
 /// Holds a caller on this CPU while a descriptor is put into its table.
@@ -9,7 +8,7 @@ import Synchronization
 /// long, the next ones narrow the caller's affinity for their duration, which costs 3 µs, until one is tried without.
 ///
 /// The caller waits in its call, so that nothing is started from the narrowed mask. `sched_setaffinity(2)`
-struct CallerCPU {
+package struct CallerCPU {
   /// Masks of 1,024 CPUs; where the kernel has more, it says EINVAL and nobody is held.
   private typealias Mask = InlineArray<16, UInt64>
 
@@ -29,11 +28,12 @@ struct CallerCPU {
 
   private let thread: Int32
   private var before: Mask?
+  private var ours: Mask?
   private let narrowed: Mask
   private let started: UInt64
 
-  /// Before ADDFD.
-  init(holding thread: Int32) {
+  /// Before ADDFD, or a call that is made in a traced caller. `withUs`: this thread waits meanwhile, and stays here, too.
+  package init(holding thread: Int32, withUs: Bool = false) {
     self.thread = thread
     var only = Mask(repeating: 0)
     let cpu = Int(clinux_current_cpu())
@@ -52,10 +52,12 @@ struct CallerCPU {
       Self.set(thread, only)
     else { return }
     before = mask
+    if withUs, let own = Self.read(0), !Self.isSame(own, only), Self.set(0, only) { ours = own }
   }
 
   /// After ADDFD: gives the caller its mask back, unless somebody has set another meanwhile.
-  func release() {
+  package func release() {
+    if let ours { _ = Self.set(0, ours) }
     if started != 0, monotonicClock() - started > Self.slow {
       Self.left.store(Self.heldInARow, ordering: .relaxed)
     }
