@@ -116,11 +116,7 @@ struct PolicyReader {
       unenforced(fields.place(of: "timeout"), "\(list).timeout", why)
       return nil
     }
-    if time < .seconds(1) {
-      problems.add(node.place, "timeout is shorter than a second", wayOut: "such as 5m")
-      return nil
-    }
-    return time.secondsRoundedUp
+    return node.waiting(time, "timeout", &problems)?.secondsRoundedUp
   }
 
   private static let topLevelKeys =

@@ -46,11 +46,7 @@ extension ServerConfig {
   mutating func readApprovals(_ node: YAMLNode, _ problems: inout Problems) {
     guard let fields = Fields(node, "approvals", keys: ["timeout", "self_approve"], &problems) else { return }
     if let node = fields["timeout"], let time = node.duration("timeout", &problems) {
-      if time < .seconds(1) {
-        problems.add(node.place, "timeout is shorter than a second", wayOut: "such as 5m")
-      } else {
-        approvalTimeout = time
-      }
+      approvalTimeout = node.waiting(time, "timeout", &problems) ?? approvalTimeout
     }
     if let node = fields["self_approve"] { selfApprove = node.bool("self_approve", &problems) }
   }

@@ -55,6 +55,13 @@ extension YAMLNode {
     return duration
   }
 
+  /// nil where a time to wait is too short to be meant.
+  func waiting(_ time: Duration, _ what: String, _ problems: inout Problems) -> Duration? {
+    if time >= .seconds(1) { return time }
+    problems.add(place, "\(what) is shorter than a second", wayOut: "such as 5m")
+    return nil
+  }
+
   /// One of some words.
   func word<Value>(_ what: String, _ words: [(String, Value)], _ problems: inout Problems) -> Value? {
     if case .scalar(let text, _) = content, let found = words.first(where: { $0.0 == text }) {

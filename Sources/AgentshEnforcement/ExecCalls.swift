@@ -174,16 +174,13 @@ extension Mediator {
       tracer.release(thread)
       if outcome.errno > 0 { record(outcome, exec) }
     case .made(let process):
-      if isExpected(process, exec) {
+      let isExpected = isExpected(process, exec, &outcome)
+      if isExpected {
         record(outcome, exec)
         become(thread, exec)
-      } else {
-        refuseImage(of: process, exec, &outcome)
-        tracer.release(process)
-        endTree()
-        return
       }
       tracer.release(process)
+      if !isExpected { endTree() }
     }
   }
 
@@ -200,29 +197,23 @@ extension Mediator {
     _ tracee: consuming Tracee, _ process: Int32, _ exec: borrowing PreparedExec,
     _ outcome: inout Recorder.Outcome
   ) {
-    if isExpected(process, exec) {
+    if isExpected(process, exec, &outcome) {
       if !tracee.release() { leave(tracee, process, process) }
       record(outcome, exec)
       return
     }
-    refuseImage(of: process, exec, &outcome)
     leave(tracee, process, process)
     endTree()
   }
 
-  private func isExpected(_ process: Int32, _ exec: borrowing PreparedExec) -> Bool {
+  /// Whether the process has become what was decided on. Else it is killed, and recorded is what it is.
+  private func isExpected(
+    _ process: Int32, _ exec: borrowing PreparedExec, _ outcome: inout Recorder.Outcome
+  ) -> Bool {
     var image = ExecImage(process, limit: exec.expected.bytes.count)
     if image.matches(exec) { return true }
     image.readName(of: process)
-    return mayBeForeign(image, exec)
-  }
-
-  /// Kills the process and says what it did.
-  private func refuseImage(
-    of process: Int32, _ exec: borrowing PreparedExec, _ outcome: inout Recorder.Outcome
-  ) {
-    var image = ExecImage(process, limit: exec.expected.bytes.count)
-    image.readName(of: process)
+    if mayBeForeign(image, exec) { return true }
     sendSignal(toPid: process, SIGKILL)
     outcome.decision = Decision(.deny, .command, default: .unresolved)
     outcome.errno = EACCES
@@ -230,6 +221,7 @@ extension Mediator {
     recorder.record(outcome, rawPath: exec.canonical, path: image.name, argv: image.argumentList)
     recorder.lifecycle(
       "process \(process) was allowed to run \(exec.canonical) and changed the call: the session ends")
+    return false
   }
 
   /// binfmt_misc: the kernel has started an interpreter that no line in the file names. It must be allowed for itself.

@@ -45,15 +45,18 @@ package struct Frame: Sendable {
 
   /// Whether /proc/PID/root is our root: same device, same inode, same mount namespace.
   private static func sharesRoot(with pid: Int32) -> Bool {
-    var ours = stat()
-    var theirs = stat()
-    guard statAt(-1, PathText("/"), &ours, flags: 0) == 0,
-      statAt(-1, PathText("/proc/\(pid)/root"), &theirs, flags: 0) == 0,
-      ours.st_dev == theirs.st_dev, ours.st_ino == theirs.st_ino,
-      statAt(-1, PathText("/proc/self/ns/mnt"), &ours, flags: 0) == 0,
-      statAt(-1, PathText("/proc/\(pid)/ns/mnt"), &theirs, flags: 0) == 0
-    else { return false }
-    return ours.st_ino == theirs.st_ino
+    isSame(PathText("/"), PathText("/proc/\(pid)/root")) && sharesNamespace("mnt", with: pid)
+  }
+
+  /// Whether the thread is in our namespace of that kind, as `mnt`. `namespaces(7)`.
+  static func sharesNamespace(_ kind: String, with thread: Int32) -> Bool {
+    isSame(PathText("/proc/self/ns/\(kind)"), PathText("/proc/\(thread)/ns/\(kind)"))
+  }
+
+  private static func isSame(_ ours: PathText, _ theirs: PathText) -> Bool {
+    var (one, other) = (stat(), stat())
+    return statAt(-1, ours, &one, flags: 0) == 0 && statAt(-1, theirs, &other, flags: 0) == 0
+      && one.st_dev == other.st_dev && one.st_ino == other.st_ino
   }
 
   /// A root-level link counts when root owns it and nobody else writes to `/`.

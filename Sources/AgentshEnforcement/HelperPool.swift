@@ -159,6 +159,5 @@ package final class HelperPool: Sendable {
 /// Whether the thread has a pending, unblocked signal that it catches (or that would end it): the call that it waits
 /// in would return EINTR or restart by itself. `proc_pid_status(5)`.
 func hasSignalToHandle(_ thread: Int32) -> Bool {
-  guard let status = ThreadStatus(reading: thread) else { return true }
-  return (status.pending | status.sharedPending) & ~status.blocked & ~status.ignored != 0
+  PendingSignal(of: thread) != .none
 }

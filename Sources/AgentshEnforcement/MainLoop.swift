@@ -225,10 +225,8 @@ struct MainLoop: ~Copyable {
       ?? supervisor.mediator.gate.whileIdle {
         while true {
           var status: Int32 = 0
-          // SAFETY: `status` lives across the call. __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
-          let pid = unsafe withUnsafeMutablePointer(to: &status) {
-            rawCall(Int(SYS_wait4), -1, kernelAddress($0), 0x4000_0000 | 0x2000_0000 | 1 | 2, 0)
-          }
+          // __WALL | __WNOTHREAD | WNOHANG | WUNTRACED.
+          let pid = waitFor(-1, 0x4000_0000 | 0x2000_0000 | 1 | 2, &status)
           guard pid > 0 else { return }
           found.append((Int32(pid), status))
         }

@@ -47,7 +47,8 @@ extension Mediator {
     let key = notification.int(0)
     let size = notification.arguments[1]
     let flags = notification.int(kind == .queue ? 1 : 2)
-    guard sharesObjects(notification.thread) else {
+    // Else the key means another object to us.
+    guard Frame.sharesNamespace("ipc", with: notification.thread) else {
       notification.fail(ENOSYS)
       return
     }
@@ -107,17 +108,6 @@ extension Mediator {
     state[2] = status.fsGID
     return kind.set(number, &state) == 0
   }
-
-  /// Whether a key means the same to the caller and to us: one IPC namespace.
-  private func sharesObjects(_ thread: Int32) -> Bool {
-    var own = stat()
-    var callers = stat()
-    return statAt(AT_FDCWD, Self.ownNamespace, &own, flags: 0) == 0
-      && statAt(AT_FDCWD, PathText("/proc/\(thread)/ns/ipc"), &callers, flags: 0) == 0
-      && own.st_dev == callers.st_dev && own.st_ino == callers.st_ino
-  }
-
-  private static let ownNamespace = PathText("/proc/self/ns/ipc")
 
   private func deny(_ notification: consuming PendingNotification, _ object: String, _ started: UInt64) {
     let decision = Decision(.deny, .command, default: .unresolved)

@@ -52,13 +52,5 @@ struct ProbeChild: ~Copyable {
   }
 }
 
-/// `wait4(2)`; returns a pid, 0 with WNOHANG, or -errno.
-func waitFor(_ pid: Int32, _ options: Int, _ status: inout Int32) -> Int {
-  // SAFETY: `status` lives across the call.
-  unsafe withUnsafeMutablePointer(to: &status) {
-    rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), options, 0)
-  }
-}
-
 /// `poll(2)` on nothing.
 func pause(milliseconds: Int) { rawCall(Int(SYS_poll), 0, 0, milliseconds) }

@@ -79,21 +79,8 @@ extension Mediator {
 
   private func mayUse(_ n: borrowing PendingNotification, pidfd: Int32) -> Bool {
     guard let status = ThreadStatus(reading: n.thread), status.threads == 1,
-      let target = Self.process(ofPidfd: pidfd, of: n.thread)
+      let target = pidfdProcess(pidfd, of: n.thread)
     else { return false }
     return processes.isMember(target, reaper: frame.ownPid)
-  }
-
-  /// `Pid:` in /proc/TID/fdinfo/N. `pidfd_open(2)`.
-  private static func process(ofPidfd pidfd: Int32, of thread: Int32) -> Int32? {
-    var text = PathText()
-    guard pidfd >= 0, readWhole(AT_FDCWD, PathText("/proc/\(thread)/fdinfo/\(pidfd)"), into: &text) > 0 else {
-      return nil
-    }
-    for line in text.bytes.split(separator: 10) where line.starts(with: "Pid:".utf8) {
-      let digits = line.dropFirst(4).drop { $0 == 9 || $0 == 32 }
-      return Int32(String(decoding: digits, as: UTF8.self))
-    }
-    return nil
   }
 }

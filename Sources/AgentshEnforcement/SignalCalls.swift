@@ -145,8 +145,7 @@ extension Mediator {
       return
     }
     let pidfd = FileDescriptor(owning: Int32(taken))
-    let asked = AgentshEnforcement.isPidfd(pidfd.number)
-    guard asked else {
+    guard pidfdProcess(pidfd.number) != nil else {
       n.fail(EBADF)
       return
     }
@@ -236,7 +235,7 @@ extension Mediator {
   private func receiver(
     _ pidfd: consuming FileDescriptor, from n: borrowing PendingNotification
   ) -> Receiver? {
-    guard let pid = processOf(pidfd: pidfd.number), let status = ThreadStatus(reading: pid),
+    guard let pid = pidfdProcess(pidfd.number), pid > 0, let status = ThreadStatus(reading: pid),
       let sender = processes.entry(n.thread)
     else { return nil }
     let isMember = processes.isMember(pid, reaper: frame.ownPid)
@@ -333,22 +332,4 @@ extension Mediator {
   private static func subject(_ signal: Int32, _ receiver: SignalReceiver) -> String {
     "\(SignalSet.name(of: signal)) \(receiver.pid) \(String(decoding: receiver.name, as: UTF8.self))"
   }
-}
-
-/// The process behind a pidfd of ours, by its own fdinfo; nil when it is gone or this is none. `pidfd_open(2)`.
-private func processOf(pidfd: Int32) -> Int32? {
-  guard let pid = pidfdNumber(pidfd), pid > 0 else { return nil }
-  return pid
-}
-
-private func isPidfd(_ descriptor: Int32) -> Bool { pidfdNumber(descriptor) != nil }
-
-/// `Pid:` in /proc/self/fdinfo/N: -1 for a process that is gone.
-private func pidfdNumber(_ descriptor: Int32) -> Int32? {
-  var text = PathText()
-  guard readWhole(AT_FDCWD, PathText("/proc/self/fdinfo/\(descriptor)"), into: &text) > 0 else { return nil }
-  for line in text.bytes.split(separator: 10) where line.starts(with: "Pid:".utf8) {
-    return Int32(String(decoding: line.dropFirst(4).drop { $0 == 9 || $0 == 32 }, as: UTF8.self))
-  }
-  return nil
 }

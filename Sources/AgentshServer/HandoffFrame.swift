@@ -70,7 +70,7 @@ extension HandoffKind {
       throw Refusal("\(held.count) descriptors came, one is due")
     }
     if traced {
-      guard pidfdProcess(listener.number) != nil else { throw Refusal("the descriptor is not a pidfd") }
+      guard pidfdProcess(listener.number) ?? 0 > 0 else { throw Refusal("the descriptor is not a pidfd") }
       return (frame, listener)
     }
     // A listener has no notification number 0 (ENOENT); anything else does not know the call (ENOTTY).
@@ -102,13 +102,4 @@ extension HandoffKind {
       return .ptrace(pid: number)
     }
   }
-}
-
-/// Whose pidfd it is, as /proc/self/fdinfo says; nil: it is none, or its process has ended. `pidfd_open(2)`
-func pidfdProcess(_ number: Int32) -> Int32? {
-  guard case .success(let bytes) = readAll("/proc/self/fdinfo/\(number)", limit: 4096) else { return nil }
-  for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: "Pid:\t".utf8) {
-    return Int32(String(decoding: line.dropFirst(5), as: UTF8.self)).flatMap { $0 > 0 ? $0 : nil }
-  }
-  return nil
 }

@@ -90,11 +90,7 @@ extension ApprovalRequest: WireCodable {
 
   package init(from reader: inout WireReader) throws(WireError) {
     number = try reader.value()
-    let at = reader.offset
-    guard let kind = Kind(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "kind of approval")
-    }
-    self.kind = kind
+    kind = try reader.choice("kind of approval")
     milliseconds = try reader.value()
     pid = try reader.value()
     list = try reader.value()
@@ -115,11 +111,7 @@ extension ApprovalAnswer: WireCodable {
 
   package init(from reader: inout WireReader) throws(WireError) {
     number = try reader.value()
-    let at = reader.offset
-    guard let word = Word(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "approval answer")
-    }
-    self.word = word
+    word = try reader.choice("approval answer")
   }
 }
 
@@ -131,10 +123,6 @@ extension ApprovalWithdrawal: WireCodable {
 
   package init(from reader: inout WireReader) throws(WireError) {
     number = try reader.value()
-    let at = reader.offset
-    guard let cause = Cause(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "end of an approval")
-    }
-    self.cause = cause
+    cause = try reader.choice("end of an approval")
   }
 }

@@ -98,10 +98,7 @@ extension EventRecord: WireCodable {
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
-    let at = reader.offset
-    guard let kind = Kind(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "event kind")
-    }
+    let kind: Kind = try reader.choice("event kind")
     self.init(kind: kind, timestamp: try reader.integer(UInt64.self), pid: 0)
     latencyNanoseconds = try reader.value()
     pid = try reader.value()
@@ -109,11 +106,7 @@ extension EventRecord: WireCodable {
     depth = try reader.value()
     call = try reader.value()
     operation = try reader.value()
-    let effectAt = reader.offset
-    guard let effect = Effect(rawValue: try reader.byte()) else {
-      throw .badValue(offset: effectAt, what: "effect")
-    }
-    self.effect = effect
+    effect = try reader.choice("effect")
     errno = try reader.value()
     verdict = try reader.value()
     list = try reader.value()

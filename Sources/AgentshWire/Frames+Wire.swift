@@ -37,10 +37,7 @@ extension Welcome: WireCodable {
     let supervisorSocket = try reader.value(String.self)
     let spoolPath = try reader.value(String.self)
     let spoolLimit = try reader.value(UInt64.self)
-    let at = reader.offset
-    guard let overflow = Overflow(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "overflow")
-    }
+    let overflow: Overflow = try reader.choice("overflow")
     let approvalLimit = try reader.value(UInt32.self)
     self.init(
       sessionID: sessionID, workspace: workspace, ownerUID: ownerUID, policy: policy, reattachKey: key,

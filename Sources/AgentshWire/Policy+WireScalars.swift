@@ -4,10 +4,7 @@ extension Verdict: WireCodable {
   package func encode(to writer: inout WireWriter) { writer.byte(rawValue) }
 
   package init(from reader: inout WireReader) throws(WireError) {
-    let at = reader.offset
-    guard let known = Verdict(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "decision")
-    }
+    let known: Verdict = try reader.choice("decision")
     self = known
   }
 }
@@ -16,10 +13,7 @@ extension SignalTarget: WireCodable {
   package func encode(to writer: inout WireWriter) { writer.byte(rawValue) }
 
   package init(from reader: inout WireReader) throws(WireError) {
-    let at = reader.offset
-    guard let known = SignalTarget(rawValue: try reader.byte()) else {
-      throw .badValue(offset: at, what: "signal target")
-    }
+    let known: SignalTarget = try reader.choice("signal target")
     self = known
   }
 }

@@ -92,6 +92,14 @@ package struct WireReader: Sendable {
     return bytes[bytes.startIndex + offset]
   }
 
+  /// A byte that is one of some words; `what`: what it is, for the error.
+  package mutating func choice<Word: RawRepresentable>(_ what: StaticText) throws(WireError) -> Word
+  where Word.RawValue == UInt8 {
+    let at = offset
+    guard let word = Word(rawValue: try byte()) else { throw .badValue(offset: at, what: what) }
+    return word
+  }
+
   package mutating func integer<T: FixedWidthInteger>(_: T.Type) throws(WireError) -> T {
     let width = T.bitWidth / 8
     guard remaining >= width else { throw .truncated(offset: offset, wanted: width) }

@@ -29,6 +29,18 @@ package func openPidfd(_ process: Int32, flags: UInt32 = 0) -> Int {
   rawCall(Int(SYS_pidfd_open), Int(process), Int(flags))
 }
 
+/// Whose pidfd a descriptor is, ours or `owner`'s: `Pid:` in /proc/OWNER/fdinfo/N, -1 for a process that is gone. nil: it is
+/// none. `pidfd_open(2)`.
+package func pidfdProcess(_ number: Int32, of owner: Int32? = nil) -> Int32? {
+  var text = PathText()
+  let path = PathText("/proc/\(owner.map { String($0) } ?? "self")/fdinfo/\(number)")
+  guard number >= 0, readWhole(AT_FDCWD, path, into: &text) > 0 else { return nil }
+  for line in text.bytes.split(separator: 10) where line.starts(with: "Pid:".utf8) {
+    return Int32(String(decoding: line.dropFirst(4).drop { $0 == 9 || $0 == 32 }, as: UTF8.self))
+  }
+  return nil
+}
+
 /// PIDFD_THREAD, since Linux 6.9: a pidfd for one thread.
 package let pidfdThread = UInt32(O_EXCL)
 

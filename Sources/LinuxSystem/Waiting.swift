@@ -11,14 +11,17 @@ package func poll(_ entries: [(descriptor: Int32, events: Int16)], milliseconds:
   return list.map(\.revents)
 }
 
-/// The status of a child that ended; waits for it. `wait4(2)`.
+/// `wait4(2)`; returns a pid, 0 with WNOHANG, or -errno.
+package func waitFor(_ pid: Int32, _ options: Int, _ status: inout Int32) -> Int {
+  // SAFETY: `status` lives across the call.
+  unsafe withUnsafeMutablePointer(to: &status) {
+    rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), options, 0)
+  }
+}
+
+/// The status of a child that ended; waits for it.
 package func waitForExit(_ pid: Int32) -> Int32 {
   var status: Int32 = 0
-  _ = retryingInterrupt {
-    // SAFETY: `status` lives across the call.
-    unsafe withUnsafeMutablePointer(to: &status) {
-      rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), 0, 0)
-    }
-  }
+  _ = retryingInterrupt { waitFor(pid, 0, &status) }
   return status
 }

@@ -49,7 +49,7 @@ package struct Tracee: ~Copyable {
   /// killed. ESRCH says that it is dying already.
   private borrowing func endUnless(_ result: Int) {
     if result < 0, result != -Int(ESRCH), result != -Int(ECHILD) {
-      rawCall(Int(SYS_kill), Int(process), Int(SIGKILL))
+      sendSignal(toPid: process, SIGKILL)
     }
   }
 

@@ -14,7 +14,7 @@ extension Tracer {
   func register(_ child: Int32, of parent: Int32, isThread: Bool) {
     let process = isThread ? processNumber(child) ?? child : child
     let isHere = state.withLock { state in
-      if state.value.stillborn.remove(child) != nil, rawCall(Int(SYS_kill), Int(child), 0) < 0 {
+      if state.value.stillborn.remove(child) != nil, sendSignal(toPid: child, 0) < 0 {
         return false
       }
       let isNew = state.value.threads[child] == nil

@@ -26,17 +26,10 @@ extension Tracer {
     defer { cpu.release() }
     guard put(registers, into: thread), request(Self.toReturn, thread, 0) == 0 else { return nil }
     var status: Int32 = 0
-    while true {
-      // SAFETY: `status` lives across the call.
-      let result = unsafe withUnsafeMutablePointer(to: &status) {
-        rawCall(Int(SYS_wait4), Int(thread), kernelAddress($0), Self.all, 0)
-      }
-      if result == -Int(EINTR) { continue }
-      guard result == Int(thread) else {
-        endUnlessGone(thread, result)
-        return nil
-      }
-      break
+    let result = retryingInterrupt { waitFor(thread, Self.all, &status) }
+    guard result == Int(thread) else {
+      endUnlessGone(thread, result)
+      return nil
     }
     guard clinux_wifstopped(status) != 0 else {
       ended(thread, status)

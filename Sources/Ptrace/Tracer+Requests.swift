@@ -28,10 +28,10 @@ extension Tracer {
   /// was killed, and its end is about to be heard of.
   func endUnlessGone(_ thread: Int32, _ result: Int) {
     guard result < 0, result != -Int(ESRCH) else { return }
-    rawCall(Int(SYS_kill), Int(known(thread).process), Int(SIGKILL))
+    sendSignal(toPid: known(thread).process, SIGKILL)
   }
 
-  func endAll() { rawCall(Int(SYS_kill), Int(currentProcess()), Int(SIGKILL)) }
+  func endAll() { sendSignal(toPid: currentProcess(), SIGKILL) }
 
   @discardableResult
   func request(_ number: Int, _ thread: Int32, _ data: Int) -> Int {

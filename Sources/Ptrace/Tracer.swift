@@ -192,10 +192,7 @@ package final class Tracer: Sendable {
     while true {
       takeAnswers()
       var status: Int32 = 0
-      // SAFETY: `status` lives across the call.
-      let result = unsafe withUnsafeMutablePointer(to: &status) {
-        rawCall(Int(SYS_wait4), -1, kernelAddress($0), Self.all, 0)
-      }
+      let result = waitFor(-1, Self.all, &status)
       if result == -Int(EINTR) { continue }
       // Nobody is traced, and we have no children.
       if result == -Int(ECHILD) { return }

@@ -38,10 +38,7 @@ struct PlainParent {
   private func reap() -> Int32? {
     while true {
       var status: Int32 = 0
-      // SAFETY: `status` lives across the call.
-      let result = unsafe withUnsafeMutablePointer(to: &status) {
-        rawCall(Int(SYS_wait4), Int(pid), kernelAddress($0), Int(WNOHANG | WUNTRACED), 0)
-      }
+      let result = waitFor(pid, Int(WNOHANG | WUNTRACED), &status)
       if result == 0 || result == -Int(EINTR) { return nil }
       // Somebody else has reaped it; there is no status to pass on.
       if result < 0 { return ExitStatus.notWrapped }
