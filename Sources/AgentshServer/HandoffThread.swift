@@ -53,10 +53,6 @@ struct HandoffThread: ~Copyable, Sendable {
     let handed = loop.next { (frame) throws(Refusal) in
       guard case .notify(let message) = frame else { throw Refusal("not a hand-off message") }
       try Self.check(message, token, supervise)
-      // Whoever does not name the launcher has started the command itself, and it has run untraced.
-      guard !launch.isTraced || message != .old else {
-        throw Refusal("ptrace mode takes a launcher's pid and pidfd, not a process that runs already")
-      }
     }
     for again in loop.repeated { director.note(again, launch) }
     return handed

@@ -14,9 +14,10 @@ extension LaunchDirector {
       guard case .notify(let message) = handed.frame, let listener = handed.listener else {
         throw Refusal("not a hand-off message")
       }
-      let target = try target(message, handed.peer)
+      let named = launch.isTraced ? pidfdProcess(listener.number) : nil
+      let target = try target(message, named, handed.peer)
       if launch.isTraced {
-        guard pidfdProcess(listener.number) == target.facts.pid else {
+        guard named == target.facts.pid else {
           throw Refusal("the descriptor is not a pidfd of process \(target.facts.pid)")
         }
         listener.close()
@@ -93,12 +94,15 @@ extension LaunchDirector {
   }
 
   /// The launcher: a process of the caller's uid and a child of the peer, held by a pidfd before it is looked at.
-  private func target(_ message: HandoffMessage, _ peer: Caller) throws(Refusal) -> Target {
+  /// `named`: whose pidfd came; for a message that names nobody.
+  private func target(
+    _ message: HandoffMessage, _ named: Int32?, _ peer: Caller
+  ) throws(Refusal) -> Target {
     guard peer.pid > 0 else { throw Refusal("the client is in another pid namespace") }
     let pid: Int32
     switch message {
     case .supervise(let given, _), .current(let given, _): pid = given
-    case .old: pid = try onlyFilteredChild(of: peer.pid)
+    case .old: pid = if let named { named } else { try onlyFilteredChild(of: peer.pid) }
     }
     let opened = openPidfd(pid)
     guard opened >= 0 else { throw Refusal("there is no process \(pid)") }
