@@ -179,8 +179,9 @@ struct MainLoop: ~Copyable {
     var set = sigset_t()
     // SAFETY: `set` lives across the calls.
     unsafe sigemptyset(&set)
+    let news = supervisor.tracing == nil ? SIGCHLD : Tracing.newsSignal
     for signal in [
-      SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE,
+      news, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE,
     ] {
       unsafe sigaddset(&set, signal)
     }
@@ -219,7 +220,7 @@ struct MainLoop: ~Copyable {
     // The tracing thread takes every child's news.
     let ran =
       supervisor.tracing.map {
-        found = $0.tracer.takeChanges().map { ($0.process, $0.status) }
+        found = $0.tracer.takeChanges().map { (supervisor.arguments.target, $0) }
         return true
       }
       ?? supervisor.mediator.gate.whileIdle {

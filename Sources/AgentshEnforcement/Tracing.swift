@@ -16,6 +16,9 @@ package final class Tracing: Sendable {
   private let body = Mutex<(@Sendable () -> Void)?>(nil)
   private let news = FutexWord()
 
+  /// Comes to the process when there is news of the target, or nobody is left; blocked by all threads.
+  static let newsSignal = SIGURG
+
   private static let givingCalls: Set<Int32> = [
     Int32(SYS_open), Int32(SYS_openat), Int32(SYS_openat2), Int32(SYS_creat),
   ]
@@ -24,7 +27,9 @@ package final class Tracing: Sendable {
   /// gone. `ptrace(2)`
   init(target: Int32) throws(SystemCallError) {
     self.target = target
-    tracer = Tracer(wakeSignal: HelperPool.wakeSignal, givingCalls: Self.givingCalls)
+    tracer = Tracer(
+      watching: target, wakeSignal: HelperPool.wakeSignal, givingCalls: Self.givingCalls,
+      tell: { sendSignal(toPid: currentProcess(), Self.newsSignal) })
     blockAllSignals()
     catchQuietly(HelperPool.wakeSignal)
     let tracer = tracer

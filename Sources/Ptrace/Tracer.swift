@@ -80,7 +80,7 @@ package final class Tracer: Sendable {
     var early: Set<Int32> = []
     /// Ended before its parent has said so.
     var stillborn: Set<Int32> = []
-    var changes: [(process: Int32, status: Int32)] = []
+    var changes: [Int32] = []
   }
 
   let state = Mutex(Unchecked(State()))
@@ -93,11 +93,19 @@ package final class Tracer: Sendable {
   let wakeSignal: Int32
   /// Calls that return a descriptor: before they are handled there is a way to give one.
   let givingCalls: Set<Int32>
+  /// The process whose changes are kept and told of.
+  let watched: Int32
+  let tell: @Sendable () -> Void
 
-  /// `wakeSignal`: caught, with a handler that does nothing.
-  package init(wakeSignal: Int32, givingCalls: Set<Int32>) {
+  /// `wakeSignal`: caught, with a handler that does nothing. `tell`: called by the tracing thread when `takeChanges` or
+  /// `isOver` has something new to say, for SIGCHLD comes with every stop of everybody.
+  package init(
+    watching process: Int32, wakeSignal: Int32, givingCalls: Set<Int32>, tell: @escaping @Sendable () -> Void
+  ) {
+    watched = process
     self.wakeSignal = wakeSignal
     self.givingCalls = givingCalls
+    self.tell = tell
   }
 
   // MARK: - From any thread
@@ -146,8 +154,8 @@ package final class Tracer: Sendable {
     wake()
   }
 
-  /// What became of processes since the last time, as wait(2) says it: ends, and stops of whole processes.
-  package func takeChanges() -> [(process: Int32, status: Int32)] {
+  /// What became of the watched process since the last time, as wait(2) says it: its end, and stops of the whole.
+  package func takeChanges() -> [Int32] {
     state.withLock { state in
       defer { state.value.changes.removeAll() }
       return state.value.changes
@@ -188,7 +196,11 @@ package final class Tracer: Sendable {
 
   /// Until nobody is left. `handle` is called for each call, and answers it, now or later from another thread.
   package func run(_ handle: (Call) -> Void) {
-    defer { over.store(true, ordering: .releasing) }
+    defer {
+      over.store(true, ordering: .releasing)
+      tell()
+    }
+    var heard: [(thread: Int32, status: Int32)] = []
     while true {
       takeAnswers()
       var status: Int32 = 0
@@ -198,7 +210,27 @@ package final class Tracer: Sendable {
       if result == -Int(ECHILD) { return }
       // Who is traced would stay stopped, or run on unseen: with us the kernel ends them all.
       guard result > 0 else { return endAll() }
-      take(Int32(truncatingIfNeeded: result), status, handle)
+      heard.append((Int32(truncatingIfNeeded: result), status))
+      // The kernel tells of the youngest first: where the young stop all the time, nobody else would be heard.
+      while !heard.isEmpty {
+        for (thread, status) in heard {
+          take(thread, status, handle)
+          takeAnswers()
+        }
+        hearAll(&heard)
+      }
+    }
+  }
+
+  /// All that wait to be heard now.
+  private func hearAll(_ heard: inout [(thread: Int32, status: Int32)]) {
+    heard.removeAll(keepingCapacity: true)
+    var status: Int32 = 0
+    while true {
+      let result = waitFor(-1, Self.all | Int(WNOHANG), &status)
+      // What fails here fails again where it is waited for.
+      guard result > 0 else { return }
+      heard.append((Int32(truncatingIfNeeded: result), status))
     }
   }
 
@@ -254,7 +286,9 @@ package final class Tracer: Sendable {
   }
 
   func change(_ process: Int32, _ status: Int32) {
-    state.withLock { $0.value.changes.append((process, status)) }
+    guard process == watched else { return }
+    state.withLock { $0.value.changes.append(status) }
+    tell()
   }
 
   func ended(_ thread: Int32, _ status: Int32) {
@@ -266,9 +300,9 @@ package final class Tracer: Sendable {
         if traced.process == thread { state.value.places.removeValue(forKey: thread) }
         if let pending = traced.pending { Self.drop(pending) }
       }
-      state.value.changes.append((thread, status))
       return traced
     }
+    change(thread, status)
     gone?.watch?.tell(.gone)
     adoptEarly()
   }

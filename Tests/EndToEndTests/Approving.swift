@@ -20,10 +20,7 @@ final class Approving {
     free = place.outside + "/free"
     for name in ["a", "b"] { try place.write("\(name) of asked\n", to: asked + "/" + name) }
     try place.write("free\n", to: free + "/f")
-    if let config {
-      for path in ["/.config", "/.config/agentsh"] { try place.makeDirectory(place.home + path) }
-      try place.write(config, to: place.home + "/.config/agentsh/config.yaml")
-    }
+    if let config { try place.configure(config) }
     server = try place.start([
       place.install("server", at: place.outside + "/server"), "tcp:reached",
       "unix:\(place.outside)/asked.sock",

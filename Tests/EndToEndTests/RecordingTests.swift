@@ -29,9 +29,7 @@ import Testing
   }
 
   private func configure(_ place: Place, _ overflow: String) throws {
-    for path in ["/.config", "/.config/agentsh"] { try place.makeDirectory(place.home + path) }
-    try place.write(
-      "spool: {limit_mb: 1, on_overflow: \(overflow)}\n", to: place.home + "/.config/agentsh/config.yaml")
+    try place.configure("spool: {limit_mb: 1, on_overflow: \(overflow)}\n")
   }
 
   /// How many events name the path, in the journal; each once.

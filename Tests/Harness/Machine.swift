@@ -47,7 +47,7 @@ package final class Machine {
     }
     let place = "policies:\n  directory: \(directory)/policies\n"
     let text = config.contains("policies:") ? config.replacing("policies:\n", with: place) : place + config
-    try Data(text.utf8).write(to: URL(filePath: directory + "/config.yaml"))
+    try Data(Place.inMode(text).utf8).write(to: URL(filePath: directory + "/config.yaml"))
     try Self.writeAccounts(directory)
     let script = """
       mount -t tmpfs -o mode=755 none /run && mount -t tmpfs -o mode=755 none /var/lib &&

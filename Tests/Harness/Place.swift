@@ -26,6 +26,12 @@ package final class Place {
   /// AGENTSH_ENFORCEMENT: the mode that the daemons of all places are configured for; nil: none is named.
   private static let enforcement = ProcessInfo.processInfo.environment["AGENTSH_ENFORCEMENT"]
 
+  /// A daemon's configuration, in the mode that the tests run in if it names none.
+  package static func inMode(_ yaml: String) -> String {
+    guard let enforcement, !yaml.contains("enforcement:") else { return yaml }
+    return "enforcement: \(enforcement)\n" + yaml
+  }
+
   /// Whether sessions are in ptrace mode.
   package static var isTraced: Bool { enforcement == "ptrace" }
 
@@ -43,7 +49,7 @@ package final class Place {
     for path in [home, workspace, outside, runtime] { try makeDirectory(path) }
     chmod(runtime, 0o700)
     chmod(home, 0o700)
-    if let mode = Self.enforcement { try configure("enforcement: \(mode)\n") }
+    if Self.enforcement != nil { try configure("") }
     namespace = getuid() == 0 && caller == .root ? try Self.ownHome(home, directory, scratch) : nil
   }
 
@@ -127,7 +133,7 @@ package final class Place {
   /// The configuration of the daemon that the first command starts.
   package func configure(_ yaml: String) throws {
     for path in ["/.config", "/.config/agentsh"] { try makeDirectory(home + path) }
-    try write(yaml, to: home + "/.config/agentsh/config.yaml", mode: 0o600)
+    try write(Self.inMode(yaml), to: home + "/.config/agentsh/config.yaml", mode: 0o600)
   }
 
   package func read(_ path: String) -> String? {
