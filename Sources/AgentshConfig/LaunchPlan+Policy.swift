@@ -22,6 +22,7 @@ package func launchPlan(
   if ownerUID == 0 { mediate.insert(.identities) }
   if rules.hasSignalRules { mediate.insert(.signals) }
   if rules.tellsDepths { mediate.insert(.depths) }
+  if rules.permitsPtrace { mediate.insert(.ptrace) }
   let looks: [(FileOperation, LaunchPlan.Mediation)] = [
     (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
   ]

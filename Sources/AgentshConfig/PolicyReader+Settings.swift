@@ -106,6 +106,29 @@ extension PolicyReader {
     }
   }
 
+  /// Calls that are refused unless a policy asks for them. After the rules, for some of those do not hold beside them.
+  mutating func readPermit(_ fields: Fields) {
+    for (text, place) in fields["permit"]?.texts("permit", &problems) ?? [] {
+      guard text == "ptrace" else {
+        problems.add(place, "permit cannot name \"\(text)\"", wayOut: "one of: ptrace")
+        continue
+      }
+      rules.permitsPtrace = true
+      if !rules.signalRules.isEmpty {
+        problems.add(
+          place,
+          "ptrace cannot be permitted beside signal_rules: a tracer sends any signal to whom it traces",
+          wayOut: "leave one of the two out")
+      }
+      if rules.tellsDepths {
+        problems.add(
+          place,
+          "ptrace cannot be permitted beside rules that count depths: a tracer has others make its calls",
+          wayOut: "leave min_depth and max_depth out")
+      }
+    }
+  }
+
   private mutating func readTransparentCommands(_ node: YAMLNode) {
     guard let fields = Fields(node, "transparent_commands", keys: ["add", "remove"], &problems) else {
       return

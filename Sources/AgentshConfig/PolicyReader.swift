@@ -41,6 +41,7 @@ struct PolicyReader {
     readSignalRules(fields)
     readRedirects(fields)
     readSettings(fields)
+    readPermit(fields)
     for (key, why) in Self.laterSections {
       if fields[key] != nil { unenforced(fields.place(of: key), key, why) }
     }
@@ -121,7 +122,7 @@ struct PolicyReader {
 
   private static let topLevelKeys =
     [
-      "version", "name", "description", "metadata", "file_rules", "file_default", "network_rules",
+      "version", "name", "description", "metadata", "file_rules", "file_default", "permit", "network_rules",
       "command_rules",
       "unix_socket_rules", "registry_rules", "signal_rules", "dns_redirects", "connect_redirects",
       "resource_limits", "env_policy", "env_inject", "audit", "transparent_commands",

@@ -15,7 +15,8 @@ import Synchronization
 //   the call goes on. (The record shows what was read; who rewrites it lies to the record about a thing it may do.)
 // - Everything else is verified: the thread is seized before the call goes on, and at the exec stop, before the new
 //   image has run one instruction, its file (device and inode of /proc/PID/exe) and its arguments are compared with
-//   what was allowed. A difference kills the process, then the tree. What cannot be seized is denied.
+//   what was allowed. A difference kills the process, then the tree. What cannot be seized is denied, unless a process of
+//   the tree may trace it (ExecTraced).
 //
 // One stop tells both ends: an interrupt is requested right after the call goes on. A successful exec stops for
 // PTRACE_EVENT_EXEC first, and a failed one stops on its way back to the program. Nobody stays traced.
@@ -67,7 +68,7 @@ extension Mediator {
       .exec, n, operation: FileOperation.execute.rawValue, decision: decision, errno: errno, started: started)
   }
 
-  private func record(_ outcome: Recorder.Outcome, _ exec: borrowing PreparedExec) {
+  func record(_ outcome: Recorder.Outcome, _ exec: borrowing PreparedExec) {
     recorder.record(outcome, rawPath: exec.raw, path: exec.canonical, argv: exec.arguments.recorded)
   }
 
@@ -80,12 +81,12 @@ extension Mediator {
     become(thread, exec)
   }
 
-  private func forget(_ thread: Int32, _ exec: borrowing PreparedExec) {
+  func forget(_ thread: Int32, _ exec: borrowing PreparedExec) {
     processes.forget(thread)
     if let entry = exec.entry { processes.forget(entry.process) }
   }
 
-  private func become(_ thread: Int32, _ exec: borrowing PreparedExec) {
+  func become(_ thread: Int32, _ exec: borrowing PreparedExec) {
     guard let entry = exec.entry else { return processes.forget(thread) }
     processes.becomes(exec.raw.isEmpty ? exec.canonical : exec.raw, entry, thread: thread)
   }
@@ -109,10 +110,7 @@ extension Mediator {
     do throws(SystemCallError) {
       tracee = try Tracee(seizing: thread, of: entry.process)
     } catch {
-      outcome.decision = Decision(.deny, .command, default: .unresolved)
-      outcome.errno = EACCES
-      n.fail(EACCES)
-      record(outcome, exec)
+      verifyTraced(n, exec, entry, &outcome)
       return
     }
     // Before the answer: what has been received waits for nothing but its answer and death, so this does not disturb
@@ -207,7 +205,7 @@ extension Mediator {
   }
 
   /// Whether the process has become what was decided on. Else it is killed, and recorded is what it is.
-  private func isExpected(
+  func isExpected(
     _ process: Int32, _ exec: borrowing PreparedExec, _ outcome: inout Recorder.Outcome
   ) -> Bool {
     var image = ExecImage(process, limit: exec.expected.bytes.count)
@@ -236,7 +234,7 @@ extension Mediator {
 
   /// A dead tracee's status belongs to its parent. Where that is our own main thread, which does not reap while the
   /// gate is closed, this thread keeps out of its way until it is taken.
-  private func leave(_ tracee: consuming Tracee, _ thread: Int32, _ process: Int32) {
+  func leave(_ tracee: consuming Tracee, _ thread: Int32, _ process: Int32) {
     let ours = thread == process && ThreadStatus(reading: process)?.parent == frame.ownPid
     guard ours else {
       tracee.bury()
@@ -248,14 +246,14 @@ extension Mediator {
     while tracee.lingers() { pause(milliseconds: 2) }
   }
 
-  private func pause(milliseconds: Int) {
+  func pause(milliseconds: Int) {
     let never = FutexWord()
     never.wait(while: 0, milliseconds: milliseconds)
   }
 
   /// SIGKILL for everybody, until nobody is left to fork another. Bounded: the main loop goes on with it, as the agent
   /// has ended.
-  private func endTree() {
+  func endTree() {
     let tree = Tree(roots: [frame.ownPid, frame.target], own: frame.ownPid, group: frame.group)
     for _ in 0..<100 {
       if tree.signal(SIGKILL) { return }

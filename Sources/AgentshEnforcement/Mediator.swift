@@ -22,6 +22,8 @@ package final class Mediator: Sendable {
   let receivedCallsHold = Atomic<Bool>(true)
   /// Closed while a thread traces (exec verification).
   package let gate = TraceGate()
+  /// Execs whose images may run already and have not been compared yet (ExecTraced): nobody is answered before.
+  let tracedExecs = Atomic<Int>(0)
   /// Present in ptrace mode.
   let tracer: Tracer?
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
@@ -48,6 +50,10 @@ package final class Mediator: Sendable {
   package func handle(_ notification: consuming PendingNotification, _ scratch: inout Scratch) {
     let started = monotonicClock()
     if scratch.question != nil { scratch.question = nil }
+    if tracedExecs.load(ordering: .acquiring) != 0 {
+      guard scratch.mayBlock else { return handOver(notification) }
+      while tracedExecs.load(ordering: .acquiring) != 0 { pause(milliseconds: 1) }
+    }
     switch Int(notification.call) {
     case Int(SYS_open), Int(SYS_openat), Int(SYS_openat2), Int(SYS_creat):
       open(notification, &scratch, started)

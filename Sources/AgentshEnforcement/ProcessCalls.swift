@@ -37,12 +37,16 @@ extension Mediator {
   }
 
   private func namesNobody(_ n: borrowing PendingNotification) -> Bool {
-    switch Int(n.call) {
-    case Int(SYS_prlimit64), Int(SYS_sched_setaffinity), Int(SYS_sched_setscheduler), Int(SYS_sched_setparam),
-      Int(SYS_sched_setattr), Int(SYS_move_pages), Int(SYS_migrate_pages):
-      return n.int(0) > 0 && sendSignal(toPid: n.int(0), 0) == -Int(ESRCH)
-    default: return false
-    }
+    let number: Int32 =
+      switch Int(n.call) {
+      case Int(SYS_prlimit64), Int(SYS_sched_setaffinity), Int(SYS_sched_setscheduler),
+        Int(SYS_sched_setparam), Int(SYS_sched_setattr), Int(SYS_move_pages), Int(SYS_migrate_pages),
+        Int(SYS_process_vm_readv):
+        n.int(0)
+      case Int(SYS_ptrace): n.arguments[0] == 0 ? 0 : n.int(1)
+      default: 0
+      }
+    return number > 0 && sendSignal(toPid: number, 0) == -Int(ESRCH)
   }
 
   private func mayName(_ n: borrowing PendingNotification) -> Bool {
@@ -56,6 +60,8 @@ extension Mediator {
       return mayName(n, kind: n.int(0), number: n.int(1), process: 1, group: 2)
     case Int(SYS_process_madvise), Int(SYS_process_mrelease):
       return mayUse(n, pidfd: n.int(0))
+    case Int(SYS_process_vm_readv): return isSelfOrMember(n, n.int(0))
+    case Int(SYS_ptrace): return mayTrace(n)
     default: return false
     }
   }
@@ -71,6 +77,15 @@ extension Mediator {
     let named = number == 0 ? caller : Int(number)
     // The own group, unless we are in it (a supervisor that continues the client shares the shell's job).
     return named > 0 && named == caller && rawCall(Int(SYS_getpgid), 0) != named
+  }
+
+  /// Who asks to be traced is traced by its parent; when that ends in this moment, by the supervisor, which leaves it
+  /// stopped.
+  private func mayTrace(_ n: borrowing PendingNotification) -> Bool {
+    let isTraceMe = n.arguments[0] == 0
+    guard isTraceMe else { return processes.isMember(n.int(1), reaper: frame.ownPid) }
+    guard let parent = ThreadStatus(reading: n.thread)?.parent else { return false }
+    return processes.isMember(parent, reaper: frame.ownPid)
   }
 
   private func isSelfOrMember(_ n: borrowing PendingNotification, _ number: Int32) -> Bool {

@@ -6,6 +6,8 @@ package struct ThreadStatus: Sendable {
   package var process: Int32 = 0
   package var parent: Int32 = 0
   package var threads: Int32 = 0
+  /// The thread that traces it; 0: none.
+  package var tracer: Int32 = 0
   package var mask: UInt32 = 0o022
   package var fsUID: UInt32 = .max
   package var fsGID: UInt32 = .max
@@ -51,6 +53,8 @@ package struct ThreadStatus: Sendable {
       mask = UInt32(truncatingIfNeeded: field.number(base: 8))
     } else if field.named("Tgid") {
       process = Int32(truncatingIfNeeded: field.number(base: 10))
+    } else if field.named("TracerPid") {
+      tracer = Int32(truncatingIfNeeded: field.number(base: 10))
     } else if field.named("PPid") {
       parent = Int32(truncatingIfNeeded: field.number(base: 10))
     } else if field.named("Uid") {

@@ -11,6 +11,9 @@ package struct PolicyRules: Sendable, Equatable {
   package var signalRules: [SignalRule] = []
   /// `file_default: deny`: what no rule names is not even read.
   package var denyReadsByDefault = false
+  /// `permit: [ptrace]`: processes of the tree may trace one another, and read one another's memory. Not together with
+  /// rules on signals or depths, which a tracer gets around.
+  package var permitsPtrace = false
   package var environment = EnvironmentRules()
   package var audit = AuditSettings()
   package var transparentAdd: [String] = []

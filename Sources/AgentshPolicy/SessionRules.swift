@@ -40,6 +40,11 @@ package struct SessionRules: Sendable, Equatable {
   /// `PolicyRules.tellsDepths` of either.
   package var tellsDepths: Bool { main.tellsDepths || narrowing?.tellsDepths ?? false }
 
+  /// Where both permit it, and neither has rules that it gets around.
+  package var permitsPtrace: Bool {
+    main.permitsPtrace && narrowing?.permitsPtrace ?? true && !hasSignalRules && !tellsDepths
+  }
+
   /// `PolicyRules.restricted` of both.
   package var restricted: FileOperations { main.restricted.union(narrowing?.restricted ?? []) }
 

@@ -16,6 +16,11 @@ struct WrapInit: Sendable {
   ) async throws(SessionError) -> WrapInitResponse {
     try check(wanted, session, caller)
     let traced = try isTraced(wanted)
+    guard !traced || !session.details.rules.permitsPtrace else {
+      throw SessionError(
+        .unavailable, .mechanism, "the policy permits ptrace, which nobody inside can have in ptrace mode",
+        hint: "take `permit` out of the policy, or use `enforcement: notify`")
+    }
     let details = session.details
     let degraded = wanted.allowDegraded ?? false
     // The client can become the supervisor where it has the rights that the supervisor needs.

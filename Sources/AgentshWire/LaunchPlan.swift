@@ -35,6 +35,8 @@ package struct LaunchPlan: Sendable, Equatable {
     package static let truncate = Mediation(rawValue: 512)
     /// What bends the chain of parents is refused, where the policy has rules that tell depths apart.
     package static let depths = Mediation(rawValue: 1024)
+    /// Tracing, and reading another's memory, are notified instead of refused, where the policy permits them.
+    package static let ptrace = Mediation(rawValue: 2048)
     /// kill and kin, where the policy has rules about signals.
     package static let signals = Mediation(rawValue: 1 << 16)
     /// The supervisor traces the tree; there is no listener.

@@ -57,6 +57,8 @@ extension SyscallTable {
     ]
     // PR_SET_CHILD_SUBREAPER: whoever adopts the orphans below it lifts them up to itself.
     if features.contains(.depths) { cases.append(.init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [36]))) }
+    // PR_SET_MM makes one memory look like another, by which a traced exec is told.
+    if features.contains(.ptrace) { cases.append(.init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [35]))) }
     return SyscallRule(.prctl, cases, .allow, why: "its own attributes")
   }
 

@@ -73,6 +73,17 @@ extension SyscallTable {
       ]
   }
 
+  /// Another process's memory: the tree's own, where the policy permits it. Landlock's domain keeps the rest out.
+  static func memory(_ features: FilterFeatures) -> [SyscallRule] {
+    let permitted = features.contains(.ptrace)
+    let action: FilterAction = permitted ? .notify : .refuse(UInt16(EPERM))
+    let why: StaticString = "another process's memory"
+    // TRACEME, ATTACH and SEIZE say who is to be traced; the others are for one's tracees.
+    let begins = SyscallRule.Case(.notify, when: .isOne(0, of: [0, 16, 0x4206]))
+    return [SyscallRule(.ptrace, permitted ? [begins] : [], permitted ? .allow : action, why: why)]
+      + each([.process_vm_readv], action, why: why)
+  }
+
   /// System V's objects: a user's, not a session's. Commands that only look at the machine's lists pass: IPC_INFO,
   /// SHM_STAT and their like.
   static func objects(_ features: FilterFeatures) -> [SyscallRule] {

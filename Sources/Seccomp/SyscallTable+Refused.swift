@@ -5,7 +5,7 @@ extension SyscallTable {
   static let refused: [Group] = [
     Group(
       "another process's memory and descriptors", errno: UInt16(EPERM),
-      .ptrace, .process_vm_readv, .process_vm_writev, .pidfd_getfd, .kcmp),
+      .process_vm_writev, .pidfd_getfd, .kcmp),
     Group(
       "stops a thread inside the kernel at will: races on the supervisor's checks", errno: UInt16(EPERM),
       .userfaultfd),

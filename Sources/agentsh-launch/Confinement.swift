@@ -56,6 +56,8 @@ struct Confinement {
   private var features: FilterFeatures {
     var features = FilterFeatures(rawValue: plan.mediate.rawValue)
     if Ruleset.kernelABI() < 6 { features.insert(.signals) }
+    // Who is not of the tree is kept out by its domain: a number may be another's by the time that the call is made.
+    if Ruleset.kernelABI() < 1 { features.remove(.ptrace) }
     if !Self.hasThreadHandles { features.insert(.uniformThreads) }
     return features
   }

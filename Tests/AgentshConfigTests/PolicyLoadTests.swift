@@ -209,4 +209,20 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
       #expect(plan.mediate.contains(.depths) == expected)
     }
   }
+
+  @Test func `ptrace is permitted where both policies say so, and neither has rules that it gets around`()
+    throws
+  {
+    let permitting = try load("permit: [ptrace]\n").rules
+    #expect(permitting.permitsPtrace)
+    var signals = permitting
+    signals.signalRules = [SignalRule(name: "a", signals: 1, target: .session, decision: .allow)]
+    for (other, expected) in [(permitting, true), (PolicyRules(), false), (signals, false)] {
+      let rules = try SessionRules(permitting, narrowedBy: other)
+      #expect(rules.permitsPtrace == expected)
+      let plan = launchPlan(for: rules, ownerUID: 1000, allowDegraded: false)
+      #expect(plan.mediate.contains(.ptrace) == expected)
+    }
+    #expect(SessionRules(permitting).permitsPtrace)
+  }
 }

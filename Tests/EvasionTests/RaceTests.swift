@@ -90,11 +90,11 @@ import Testing
     #expect(box.place.read(mark) == nil, "\(box.place.read(mark) ?? "") \(outcomes)")
     #expect(outcomes.contains { $0.count("allowed") > 0 || $0.status != 0 }, "\(outcomes)")
   }
+}
 
-  /// The same path, written longer: `/a/b` as `/./a/b` or `//a/b`.
-  private func padded(_ path: String, to length: Int) -> String {
-    var path = path
-    while path.utf8.count + 2 <= length { path = "/." + path }
-    return path.utf8.count < length ? "/" + path : path
-  }
+/// The same path, written longer: `/a/b` as `/./a/b` or `//a/b`.
+func padded(_ path: String, to length: Int) -> String {
+  var path = path
+  while path.utf8.count + 2 <= length { path = "/." + path }
+  return path.utf8.count < length ? "/" + path : path
 }

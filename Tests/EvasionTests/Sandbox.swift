@@ -6,6 +6,7 @@ import Testing
 final class Sandbox {
   let place: Place
   let policy: String
+  private let rules: String
   /// Holds SECRET; no operation on it or its directory is allowed.
   let secret: String
   /// May be read, not changed.
@@ -49,8 +50,7 @@ final class Sandbox {
         let words = line.split(separator: " ")
         return words.count == 2 ? (String(words[0]), String(words[1])) : nil
       })
-    policy = try place.policy(
-      """
+    rules = """
       file_rules:
         - {name: no-secret, paths: ["\(place.outside)/secret", "\(place.outside)/secret/**"], operations: ["*"], decision: deny}
         - {name: fixed-read, paths: ["\(place.outside)/fixed", "\(place.outside)/fixed/**"], operations: [open, read, stat, access, list, readlink], decision: allow}
@@ -70,8 +70,14 @@ final class Sandbox {
         - {name: no-socket, paths: ["\(place.outside)/SECRET.sock", "@SECRET*"], decision: deny}
         - {name: no-abstract, paths: ["@SECRET\(place.outside)"], decision: deny}
         - {name: sockets, paths: ["/**"], decision: allow}
-      """)
+      """
+    policy = try place.policy(rules)
     try restore()
+  }
+
+  /// The policy with other keys beside its own.
+  func policy(with more: String, name: String) throws -> String {
+    try place.policy(rules + "\n" + more, name: name)
   }
 
   func port(_ name: String) throws -> String {
@@ -114,6 +120,7 @@ final class Sandbox {
 
   /// A line for the table in docs/enforcement.md: `Scripts/evasions` reads it from what the tests print.
   func note(_ kind: String, _ way: String, _ inside: Outcome) {
+    #expect(inside.status != 125, "nothing was started: \(inside)")
     let said = inside.output.split(separator: "\n").first.map(String.init) ?? ""
     let answer = inside.status > 128 ? "killed" : said.replacing("unsupported: ", with: "")
     print("evasion\t\(kind)\t\(way)\t\(place.caller)\t\(answer.isEmpty ? "exit \(inside.status)" : answer)")

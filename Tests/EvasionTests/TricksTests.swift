@@ -184,10 +184,8 @@ import Testing
     throws
   {
     let box = try Sandbox(as: caller)
-    let text = try String(contentsOfFile: box.policy, encoding: .utf8)
-    let policy = try box.place.policy(
-      text
-        + "\nsignal_rules:\n  - {name: own, signals: [\"@all\"], target: {type: session}, decision: allow}\n",
+    let policy = try box.policy(
+      with: "signal_rules: [{name: own, signals: [\"@all\"], target: {type: session}, decision: allow}]",
       name: "signals")
     for trick in Self.signals {
       let sleeper = try box.place.start(["/usr/bin/sleep", "60"])
