@@ -21,11 +21,38 @@ struct EventSummary: Decodable, Equatable {
   let argv: [String]?
   let domain: String?
   let remote: String?
+  /// Of the session's life.
+  let fields: [String: EventField]?
 
   /// What it was done to.
   var object: String {
     if let argv, !argv.isEmpty { return argv.joined(separator: " ") }
     return path ?? filename ?? remote ?? domain ?? ""
+  }
+
+  /// `key=value …` by name, where nothing was decided.
+  var details: String? {
+    guard policy == nil, let fields else { return nil }
+    return fields.sorted { $0.key < $1.key }.filter { !$0.value.text.isEmpty }
+      .map { "\($0.key)=\($0.value.text)" }.joined(separator: " ")
+  }
+}
+
+/// A value of `fields`, as a person reads it.
+struct EventField: Decodable, Equatable {
+  let text: String
+
+  init(from decoder: any Decoder) throws {
+    let value = try decoder.singleValueContainer()
+    if let flag = try? value.decode(Bool.self) {
+      text = flag ? "true" : "false"
+    } else if let number = try? value.decode(Int64.self) {
+      text = String(number)
+    } else if let word = try? value.decode(String.self) {
+      text = word
+    } else {
+      text = ((try? value.decode([EventField].self)) ?? []).map(\.text).joined(separator: " ")
+    }
   }
 }
 
@@ -47,7 +74,8 @@ package enum EventLine {
       padded(event.pid.map { String($0) } ?? "-", 7),
     ]
     columns.append(
-      [event.operation, event.object].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: " "))
+      [event.operation, event.object, event.details].compactMap { $0 }.filter { !$0.isEmpty }.joined(
+        separator: " "))
     if let policy = event.policy, !policy.rule.isEmpty {
       columns.append("[\(policy.rule)\(policy.message.map { ": " + $0 } ?? "")]")
     }

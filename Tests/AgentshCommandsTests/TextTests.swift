@@ -68,6 +68,16 @@ import Testing
     )
   }
 
+  @Test func whatIsNoDecisionShowsItsFields() {
+    let json =
+      #"{"id":"1","timestamp":"2026-11-23T17:14:06.108230184Z","type":"approval_resolved","session_id":"s","#
+      + #""fields":{"resolved_by":0,"approved":true,"args":["a","b\u001b"],"message":"","approval_id":"x1","more":{}}}"#
+    #expect(
+      text(EventLine.text(Array(json.utf8)[...]))
+        == "2026-11-23 17:14:06.108  -      approval_resolved  -        approval_id=x1 approved=true args=a b\\u{1b} resolved_by=0\n"
+    )
+  }
+
   @Test func namesThatTheAgentChoseDoNotSteerTheTerminal() {
     #expect(EventLine.printable("a\u{1b}[2Jb\n\u{202e}c\u{7f}ü") == "a\\u{1b}[2Jb\\u{a}\\u{202e}c\\u{7f}ü")
   }
