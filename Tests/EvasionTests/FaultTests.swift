@@ -47,7 +47,8 @@ import Testing
       return words.count > 2 && words[2] == "rounds," && words[0] != "all:" ? Int(words[1]) : nil
     }
     #expect(rounds.count == (Place.isTraced ? 6 : 33), "\(outcome)")
-    #expect(rounds.allSatisfy { $0 >= 10 }, "\(outcome)")
+    // In ptrace mode an unlink is five calls until its answer, and four where it is denied; some runs see one or two more.
+    #expect(rounds.allSatisfy { $0 >= (Place.isTraced ? 8 : 10) }, "\(outcome)")
     print(outcome.output)
   }
 }
