@@ -151,7 +151,7 @@ private enum TracedExecEnd {
 /// Where a process's program, arguments and environment lie: another image, another place. `proc_pid_stat(5)`
 private struct MemoryPlace {
   /// startcode, startstack, arg_start, arg_end, env_start, env_end.
-  private let addresses: [UInt64]
+  private let addresses: [Int64]
 
   /// Of a thread, which an exec gives its process's number. nil: it is gone, or has no memory any more.
   init?(of thread: Int32, then process: Int32) {
@@ -160,9 +160,11 @@ private struct MemoryPlace {
   }
 
   private init?(_ thread: Int32) {
-    guard let fields = Self.fields(thread), fields.count > 48 else { return nil }
-    addresses = [26, 28, 48, 49, 50, 51].compactMap { UInt64(fields[$0 - 3]) }
-    guard addresses.count == 6, fields[0] != "Z", fields[0] != "X" else { return nil }
+    guard let stat = try? ProcessStat(reading: thread), let state = stat.state,
+      state != UInt8(ascii: "Z"), state != UInt8(ascii: "X")
+    else { return nil }
+    addresses = [26, 28, 48, 49, 50, 51].compactMap { stat.number($0) }
+    guard addresses.count == 6 else { return nil }
   }
 
   /// The kernel sets the end of the environment last.
@@ -171,14 +173,5 @@ private struct MemoryPlace {
   func isSame(_ other: MemoryPlace) -> Bool { addresses == other.addresses }
 
   /// The letter of a thread's state; nil when it is gone.
-  static func state(of thread: Int32) -> UInt8? { fields(thread)?.first?.utf8.first }
-
-  /// From the third on, the state: the name before may have anything in it.
-  private static func fields(_ thread: Int32) -> [String]? {
-    guard case .success(let bytes) = readAll("/proc/\(thread)/stat", limit: 2048),
-      let end = bytes.lastIndex(of: UInt8(ascii: ")"))
-    else { return nil }
-    return String(decoding: bytes[(end + 1)...], as: UTF8.self).split { $0 == " " || $0 == "\n" }.map(
-      String.init)
-  }
+  static func state(of thread: Int32) -> UInt8? { (try? ProcessStat(reading: thread))?.state }
 }

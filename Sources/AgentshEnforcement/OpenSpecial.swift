@@ -115,12 +115,7 @@ extension Mediator {
 
   /// Field 7 of /proc/PID/stat: the device number of the controlling terminal. `proc_pid_stat(5)`.
   private func terminalNumber(_ process: Int32) -> UInt64? {
-    var text = PathText()
-    guard readWhole(AT_FDCWD, PathText("/proc/\(process)/stat"), into: &text) > 0 else { return nil }
-    let bytes = text.bytes
-    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-    guard fields.count > 4, let number = Int64(String(decoding: fields[4], as: UTF8.self)) else { return nil }
+    guard let number = (try? ProcessStat(reading: process))?.number(7) else { return nil }
     return UInt64(UInt32(truncatingIfNeeded: number))
   }
 }

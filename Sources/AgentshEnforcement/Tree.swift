@@ -91,16 +91,12 @@ package struct Tree {
 
   /// `proc_pid_stat(5)`, fields 3 and 4.
   private func parentAndState(_ pid: Int32) -> Result<(Int32, UInt8), SystemCallError> {
-    var text = PathText()
-    let count = readWhole(AT_FDCWD, PathText("/proc/\(pid)/stat"), into: &text)
-    let bytes = text.bytes
-    guard count > 0, let close = bytes.lastIndex(of: UInt8(ascii: ")")) else {
-      return .failure(SystemCallError("read", count < 0 ? Int32(truncatingIfNeeded: -count) : ESRCH))
-    }
-    let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-    guard fields.count > 1, let state = fields[0].first,
-      let parent = Int32(String(decoding: fields[1], as: UTF8.self))
-    else { return .failure(SystemCallError("read", EINVAL)) }
-    return .success((parent, state))
+    do throws(SystemCallError) {
+      let stat = try ProcessStat(reading: pid)
+      guard let state = stat.state, let parent = stat.number(4).flatMap({ Int32(exactly: $0) }) else {
+        throw SystemCallError("read", EINVAL)
+      }
+      return .success((parent, state))
+    } catch { return .failure(error) }
   }
 }
