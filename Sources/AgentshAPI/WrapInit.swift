@@ -46,7 +46,7 @@ package struct WrapInitRequest: Codable, Sendable, Equatable {
 
 /// What the client needs to start the launcher. A nil field is left out on the wire.
 package struct WrapInitResponse: Codable, Sendable, Equatable {
-  /// No launcher: the client starts the agent and hands over its pid.
+  /// Without a launcher: the client starts the agent and hands over its pid. With one, for ours: it is going to be traced.
   package var ptraceMode: Bool?
   /// Exec interception is active, so the child may get `AGENTSH_IN_SESSION=1`.
   package var safeToBypassShellShim: Bool?

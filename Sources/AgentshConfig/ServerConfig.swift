@@ -3,6 +3,7 @@ import LinuxSystem
 /// What the operator says to the daemon; every key may be left out.
 ///
 ///     enforcement: notify          # or ptrace; auto: ptrace where notification cannot be had
+///     running_agents: refuse       # or restart: ptrace mode, for clients that start the agent before it is supervised
 ///     idle_timeout: 10m            # an on-demand daemon without sessions ends after this; 0: never
 ///     audit:
 ///       database: /path/events.sqlite
@@ -28,6 +29,7 @@ import LinuxSystem
 ///     variables: {REGISTRY: registry.example.org}
 package struct ServerConfig: Sendable, Equatable {
   package var enforcement: Enforcement = .notify
+  package var runningAgents: RunningAgents = .refuse
   package var idleTimeout: Duration = .seconds(600)
   /// nil: where `Locations` says.
   package var database: String?
@@ -59,6 +61,13 @@ package struct ServerConfig: Sendable, Equatable {
 
   /// How the calls of a tree come to its supervisor.
   package enum Enforcement: String, Sendable, CaseIterable { case notify, ptrace, auto }
+
+  /// What becomes of an agent that runs already when its client asks for it to be traced.
+  package enum RunningAgents: String, Sendable, CaseIterable {
+    case refuse
+    /// It begins again, as the launcher of its command. For `ptrace` and `auto` alone.
+    case restart
+  }
 
   package init() {}
 
@@ -97,7 +106,8 @@ package struct ServerConfig: Sendable, Equatable {
 
   private mutating func read(_ root: YAMLNode, _ problems: inout Problems) {
     let keys = [
-      "enforcement", "idle_timeout", "audit", "spool", "workspace_roots", "policies", "variables", "roles",
+      "enforcement", "running_agents", "idle_timeout", "audit", "spool", "workspace_roots", "policies",
+      "variables", "roles",
       "limits", "approvals",
     ]
     guard let fields = Fields(root, "the configuration", keys: keys, &problems) else { return }
@@ -108,6 +118,7 @@ package struct ServerConfig: Sendable, Equatable {
       enforcement =
         node.word("enforcement", Enforcement.allCases.map { ($0.rawValue, $0) }, &problems) ?? enforcement
     }
+    if let node = fields["running_agents"] { readRunningAgents(node, &problems) }
     if let node = fields["audit"] { readAudit(node, &problems) }
     if let node = fields["spool"] { readSpool(node, &problems) }
     if let node = fields["workspace_roots"] {
@@ -122,6 +133,17 @@ package struct ServerConfig: Sendable, Equatable {
     if let node = fields["roles"] { readRoles(node, &problems) }
     if let node = fields["limits"] { readLimits(node, &problems) }
     if let node = fields["approvals"] { readApprovals(node, &problems) }
+  }
+
+  private mutating func readRunningAgents(_ node: YAMLNode, _ problems: inout Problems) {
+    let words = RunningAgents.allCases.map { ($0.rawValue, $0) }
+    guard let value = node.word("running_agents", words, &problems) else { return }
+    runningAgents = value
+    if value == .restart, enforcement == .notify {
+      problems.add(
+        node.place, "running_agents: restart means nothing where nobody is traced",
+        wayOut: "with enforcement: ptrace, or auto")
+    }
   }
 
   private mutating func readAudit(_ node: YAMLNode, _ problems: inout Problems) {

@@ -12,12 +12,18 @@ package struct Entrance: Sendable {
   package let listener: Int32
   package let tracing: Tracing?
   package let channel: Channel
+  /// An agent that began again: its launcher is told by us to go on.
+  let restart: Restart?
 
   /// Throws before anything of the agent has run.
   package init(_ arguments: SupervisorArguments) throws(Supervisor.Failure) {
     keepFreedMemory()
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
+    // Before it is looked at: what cannot be seen of it is seen of its launcher.
+    restart = try arguments.restart.map { (file) throws(Supervisor.Failure) in
+      try Self.restart(arguments, file)
+    }
     do throws(Frame.Failure) {
       frame = try Frame(target: arguments.target, tty: arguments.tty, group: arguments.group)
     } catch {
@@ -29,7 +35,7 @@ package struct Entrance: Sendable {
       self.listener = listener ?? CallPort.number
       self.channel = Channel(owning: channel)
     case .launcher(let socket, let handIn):
-      let plan = try Self.read(handIn)
+      let plan: HandIn = try Self.read(handIn)
       guard let taken = HandOver.take(from: socket, sender: arguments.pidfd) else {
         throw .launcher(Self.end(of: arguments))
       }
@@ -56,13 +62,34 @@ package struct Entrance: Sendable {
     }
   }
 
-  private static func read(_ file: Int32) throws(Supervisor.Failure) -> HandIn {
-    var text = PathText()
-    _ = text.fill(capacity: PathText.limit) { rawCall(Int(SYS_pread64), Int(file), $0, PathText.limit, 0) }
-    closeDescriptor(file)
+  /// Has the target begin again, and waits until its launcher has said that it is ready to be traced.
+  private static func restart(_ arguments: SupervisorArguments, _ file: Int32) throws(Supervisor.Failure)
+    -> Restart
+  {
+    let plan: RestartPlan = try read(file)
+    let restart: Restart
+    do throws(SystemCallError) {
+      restart = try Restart(plan, target: arguments.target, pidfd: arguments.pidfd)
+    } catch { throw .restart(error) }
+    guard HandOver.take(from: restart.socket, sender: arguments.pidfd) != nil else {
+      sendSignal(arguments.pidfd, SIGKILL)
+      throw .launcher(
+        LaunchEnd(
+          code: Supervisor.ownFailure, signal: nil, lastLine: LaunchLog(restart.log).lines.last,
+          ownFailure: Supervisor.ownFailure))
+    }
+    return restart
+  }
+
+  private static func read<Plan: WireCodable>(_ file: Int32) throws(Supervisor.Failure) -> Plan {
+    defer { closeDescriptor(file) }
     do throws(WireError) {
-      var reader = WireReader(Array(text.bytes))
-      let plan = try reader.value(HandIn.self)
+      // An agent's arguments may be long.
+      guard case .success(let bytes) = readAll("/proc/self/fd/\(file)", limit: WireReader.lengthLimit) else {
+        throw .truncated(offset: 0, wanted: 1)
+      }
+      var reader = WireReader(bytes)
+      let plan = try reader.value(Plan.self)
       try reader.finish()
       return plan
     } catch { throw .handIn(error) }

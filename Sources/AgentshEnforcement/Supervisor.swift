@@ -16,6 +16,8 @@ package final class Supervisor: Sendable {
     /// What the client left is none.
     case handIn(WireError)
     case handOver(String)
+    /// An agent that runs already could not be made to begin again, and was ended.
+    case restart(SystemCallError)
     case notListener
     case kernelStructures
     case channel(Channel.Failure)
@@ -37,6 +39,8 @@ package final class Supervisor: Sendable {
   let listener: Int32
   /// Present in ptrace mode; there are no receivers then.
   let tracing: Tracing?
+  /// Of an agent that began again.
+  let restart: Restart?
   let welcome: Welcome
   let mediator: Mediator
   let recorder: Recorder
@@ -51,6 +55,7 @@ package final class Supervisor: Sendable {
     self.arguments = arguments
     listener = entrance.listener
     tracing = entrance.tracing
+    restart = entrance.restart
     if tracing == nil { try Self.checkListener(listener) }
     let channel = entrance.channel
     welcome = try Self.readWelcome(channel)
@@ -168,7 +173,7 @@ package final class Supervisor: Sendable {
 
   /// Tells the launcher to go on. True also where that is somebody else's to say.
   private func release() -> Bool {
-    guard let socket = arguments.launchSocket else { return true }
+    guard let socket = arguments.launchSocket ?? restart?.socket else { return true }
     return write(0x01, to: socket)
   }
 

@@ -10,6 +10,8 @@ extension Supervisor.Failure {
     case .handIn(let error):
       "what the client left cannot be read: \(error) (client and supervisor of one version?)"
     case .handOver(let reason): "the hand-over to the daemon failed: \(reason); the daemon's log says more"
+    case .restart(let error):
+      "the agent, which had been started before, could not be started again under supervision, and was ended: \(error)"
     case .notListener: "the descriptor that was handed over is no seccomp listener"
     case .kernelStructures:
       "this kernel's notification structures are larger than those agentsh was built for: update agentsh"

@@ -32,6 +32,15 @@ package final class ReceivedListener: Sendable {
   }
 }
 
+/// What a notify socket is waiting for.
+package enum HandoffDue: Sendable {
+  case listener
+  /// Ptrace mode: the launcher's pidfd.
+  case handle
+  /// The same, or the pid of an agent that runs already and is to begin again.
+  case handleOrPid
+}
+
 /// Why a connection is turned away.
 package struct Refusal: Error, Equatable, Sendable {
   package let cause: String
@@ -42,9 +51,8 @@ package struct Refusal: Error, Equatable, Sendable {
 
 extension HandoffKind {
   /// The one message of a connection and its one descriptor. Whatever else came is closed. `recvmsg(2)`
-  /// `traced`: instead of a listener a pidfd is due.
   func receive(
-    _ socket: Int32, traced: Bool
+    _ socket: Int32, _ due: HandoffDue
   ) throws(Refusal) -> (frame: HandoffFrame, listener: ReceivedListener?) {
     var bytes = [UInt8](repeating: 0, count: 64)
     var descriptors = [Int32](repeating: -1, count: 8)
@@ -61,7 +69,7 @@ extension HandoffKind {
     if received == 0, held.isEmpty { throw .silent }
     guard received >= 0 else { throw Refusal("it cannot be received: \(errnoText(Int32(-received)))") }
     guard truncated == 0 else { throw Refusal("more descriptors came than are due") }
-    let frame = try frame(Array(bytes.prefix(Int(received))), descriptors: held.count)
+    let frame = try frame(Array(bytes.prefix(Int(received))), descriptors: held.count, due)
     if case .ptrace = frame {
       guard held.isEmpty else { throw Refusal("a descriptor came, none is due") }
       return (frame, nil)
@@ -69,7 +77,7 @@ extension HandoffKind {
     guard held.count == 1, let listener = held.first else {
       throw Refusal("\(held.count) descriptors came, one is due")
     }
-    if traced {
+    if due != .listener {
       guard pidfdProcess(listener.number) ?? 0 > 0 else { throw Refusal("the descriptor is not a pidfd") }
       return (frame, listener)
     }
@@ -80,13 +88,18 @@ extension HandoffKind {
     return (frame, listener)
   }
 
-  private func frame(_ bytes: [UInt8], descriptors: Int) throws(Refusal) -> HandoffFrame {
+  private func frame(
+    _ bytes: [UInt8], descriptors: Int, _ due: HandoffDue
+  ) throws(Refusal) -> HandoffFrame {
     switch self {
     case .notify:
       // No message with a listener has four bytes. Named here, because an old client may be told by one socket alone.
       if descriptors == 0, bytes.count == 4 {
-        throw Refusal(
-          "the pid of a process that runs already came, and it has run untraced: it is not taken over")
+        guard due == .handleOrPid else {
+          throw Refusal(
+            "the pid of a process that runs already came, and it has run untraced: it is not taken over")
+        }
+        return try Self.process(bytes)
       }
       do throws(WireError) { return .notify(try HandoffMessage(bytes)) } catch {
         throw Refusal("not a hand-off message: \(error)")
@@ -96,10 +109,14 @@ extension HandoffKind {
       return .signal
     case .ptrace:
       guard bytes.count == 4 else { throw Refusal("\(bytes.count) bytes came, the four of a pid are due") }
-      var pid: UInt32 = 0
-      for (index, byte) in bytes.enumerated() { pid |= UInt32(byte) << (8 * UInt32(index)) }
-      guard pid > 0, let number = Int32(exactly: pid) else { throw Refusal("\(pid) is no pid") }
-      return .ptrace(pid: number)
+      return try Self.process(bytes)
     }
+  }
+
+  private static func process(_ bytes: [UInt8]) throws(Refusal) -> HandoffFrame {
+    var pid: UInt32 = 0
+    for (index, byte) in bytes.enumerated() { pid |= UInt32(byte) << (8 * UInt32(index)) }
+    guard pid > 0, let number = Int32(exactly: pid) else { throw Refusal("\(pid) is no pid") }
+    return .ptrace(pid: number)
   }
 }

@@ -42,7 +42,7 @@ package struct HandoffLoop: ~Copyable {
   }
 
   private let kind: HandoffKind
-  private let traced: Bool
+  private let due: HandoffDue
   private let listener: SharedDescriptor
   private let callerUID: UInt32
   private let caller: SharedDescriptor
@@ -54,15 +54,15 @@ package struct HandoffLoop: ~Copyable {
   private var others = 0
   private var failures = 0
 
-  /// `traced`: ptrace mode. `caller`: a pidfd of who was told the socket's name. `isOver`: asked at least every second. `onRefusal`: called
+  /// `caller`: a pidfd of who was told the socket's name. `isOver`: asked at least every second. `onRefusal`: called
   /// for each wrong message, and for a wrong uid the first time.
   package init(
-    _ kind: HandoffKind, traced: Bool = false, listener: SharedDescriptor, callerUID: UInt32,
+    _ kind: HandoffKind, due: HandoffDue = .listener, listener: SharedDescriptor, callerUID: UInt32,
     caller: SharedDescriptor,
     isOver: @escaping @Sendable () -> Bool, onRefusal: @escaping @Sendable (TurnedAway) -> Void
   ) {
     self.kind = kind
-    self.traced = traced
+    self.due = due
     self.listener = listener
     self.callerUID = callerUID
     self.caller = caller
@@ -145,7 +145,7 @@ package struct HandoffLoop: ~Copyable {
   private func receive(
     _ connection: Waiting, _ check: (HandoffFrame) throws(Refusal) -> Void
   ) throws(Refusal) -> Handed {
-    let (frame, listener) = try kind.receive(connection.socket.number, traced: traced)
+    let (frame, listener) = try kind.receive(connection.socket.number, due)
     try check(frame)
     return Handed(socket: connection.socket, peer: connection.peer, frame: frame, listener: listener)
   }

@@ -12,6 +12,8 @@ final class Launch: Sendable {
   let welcome: Welcome
   /// Ptrace mode.
   let isTraced: Bool
+  /// For a client that starts the agent before it is supervised; nil: that is refused.
+  let restart: RestartPlan?
   /// Where its events go.
   let events: StreamIntake
 
@@ -35,8 +37,10 @@ final class Launch: Sendable {
   private let writing = Mutex(())
 
   init(
-    id: LaunchID, session: LiveSession, welcome: Welcome, isTraced: Bool = false, intake: EventIntake
+    id: LaunchID, session: LiveSession, welcome: Welcome, isTraced: Bool = false, restart: RestartPlan? = nil,
+    intake: EventIntake
   ) {
+    self.restart = restart
     self.isTraced = isTraced
     self.id = id
     self.session = session
@@ -46,6 +50,9 @@ final class Launch: Sendable {
       rules: welcome.policy)
     events = StreamIntake(intake, stream: id.number, source: head.source) { head.bytes }
   }
+
+  /// What comes over its hand-off socket.
+  var due: HandoffDue { !isTraced ? .listener : restart == nil ? .handle : .handleOrPid }
 
   /// pidfds of the supervisor and of the program's first process. `spawned`: the supervisor is our child.
   func setProcesses(supervisor: SharedDescriptor?, target: SharedDescriptor?, spawned: Bool) {

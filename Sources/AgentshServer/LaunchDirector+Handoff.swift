@@ -18,7 +18,8 @@ extension LaunchDirector {
   /// Prepares a launch and waits for its listener on a thread, as long as the caller lives. Blocks shortly.
   /// `caller`: who sent wrap-init; the session may be somebody else's only for uid 0.
   func announce(
-    _ session: LiveSession, caller: Caller, pidfd: SharedDescriptor, supervise: Bool, traced: Bool
+    _ session: LiveSession, caller: Caller, pidfd: SharedDescriptor, supervise: Bool, traced: Bool,
+    restart: RestartPlan? = nil
   ) throws(SessionError) -> Announcement {
     let limit = services.config.limits.launches
     let count = all.count { $0.session.details.ownerUID == session.details.ownerUID }
@@ -26,7 +27,8 @@ extension LaunchDirector {
       throw .tooMany("\(count) programs of yours run or are being started", limit: "launches")
     }
     let launch = Launch(
-      id: .random(), session: session, welcome: welcome(session), isTraced: traced, intake: services.intake)
+      id: .random(), session: session, welcome: welcome(session), isTraced: traced, restart: restart,
+      intake: services.intake)
     let token = randomBytes(HandoffMessage.tokenSize)
     let path: String
     do throws(SystemCallError) {

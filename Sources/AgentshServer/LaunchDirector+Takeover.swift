@@ -10,7 +10,9 @@ extension LaunchDirector {
   /// Takes over what was handed in, proves it, and serves the launch until its end.
   func take(_ handed: Handed, _ launch: Launch) {
     let answer = OneAnswer(handed.socket)
+    defer { answer.give(HandoffMessage.rejected) }
     do throws(Refusal) {
+      if case .ptrace(let pid) = handed.frame { return try restart(pid, handed, launch, answer) }
       guard case .notify(let message) = handed.frame, let listener = handed.listener else {
         throw Refusal("not a hand-off message")
       }
@@ -28,7 +30,7 @@ extension LaunchDirector {
       if case .supervise = message {
         try becomeChannel(handed, launch, target, answer)
       } else {
-        try startSupervisor(listener, launch, target, answer)
+        try startSupervisor(launch.isTraced ? nil : listener, launch, target, answer)
       }
     } catch {
       _ = launch.takeListener()
@@ -37,7 +39,6 @@ extension LaunchDirector {
       if let supervisor = launch.supervisor, launch.isSpawned { sendSignal(supervisor.number, SIGKILL) }
       perform(launch.session.apply(.failed(reason: error.cause), to: launch.id), launch)
     }
-    answer.give(HandoffMessage.rejected)
   }
 
   private typealias Target = (facts: ProcessFacts, pidfd: SharedDescriptor)
@@ -57,11 +58,25 @@ extension LaunchDirector {
     serve(launch, handed.socket, onReady: {})
   }
 
+  /// An agent that runs already: it is held, what it has started is ended, and its supervisor has it begin again. One that
+  /// its client is not told to have is ended.
+  private func restart(
+    _ pid: Int32, _ handed: Handed, _ launch: Launch, _ answer: OneAnswer
+  ) throws(Refusal) {
+    guard let plan = launch.restart else { throw Refusal("not a hand-off message") }
+    let target = try target(pid, handed.peer)
+    defer { if answer.isDue { killTree(pid, pidfd: target.pidfd.number) } }
+    stopTree(pid, pidfd: target.pidfd.number)
+    enclose(launch, pid, target.pidfd)
+    try startSupervisor(nil, restart: plan, launch, target, answer)
+  }
+
   /// For a client that does not become the supervisor, one is started; the client is answered when it is ready.
   private func startSupervisor(
-    _ listener: ReceivedListener, _ launch: Launch, _ target: Target, _ answer: OneAnswer
+    _ listener: ReceivedListener?, restart: RestartPlan? = nil, _ launch: Launch, _ target: Target,
+    _ answer: OneAnswer
   ) throws(Refusal) {
-    let spawned = try spawn(launch, listener, target)
+    let spawned = try spawn(launch, listener, target, restart)
     hold(launch, supervisor: spawned.pidfd, target: (target.facts.pid, target.pidfd), spawned: true)
     try save(launch, supervisor: spawned.pid, target: target.facts.pid)
     try begin(launch, supervisor: spawned.pid, target: target.facts.pid)
@@ -93,17 +108,21 @@ extension LaunchDirector {
     } catch { throw Refusal("the client's process cannot be held: \(error)") }
   }
 
-  /// The launcher: a process of the caller's uid and a child of the peer, held by a pidfd before it is looked at.
-  /// `named`: whose pidfd came; for a message that names nobody.
+  /// The launcher. `named`: whose pidfd came; for a message that names nobody.
   private func target(
     _ message: HandoffMessage, _ named: Int32?, _ peer: Caller
   ) throws(Refusal) -> Target {
-    guard peer.pid > 0 else { throw Refusal("the client is in another pid namespace") }
-    let pid: Int32
     switch message {
-    case .supervise(let given, _), .current(let given, _): pid = given
-    case .old: pid = if let named { named } else { try onlyFilteredChild(of: peer.pid) }
+    case .supervise(let given, _), .current(let given, _): return try target(given, peer)
+    case .old:
+      if let named { return try target(named, peer) }
+      return try target(try onlyFilteredChild(of: peer.pid), peer)
     }
+  }
+
+  /// A process of the caller's uid and a child of the peer, held by a pidfd before it is looked at.
+  private func target(_ pid: Int32, _ peer: Caller) throws(Refusal) -> Target {
+    guard peer.pid > 0 else { throw Refusal("the client is in another pid namespace") }
     let opened = openPidfd(pid)
     guard opened >= 0 else { throw Refusal("there is no process \(pid)") }
     let pidfd = SharedDescriptor(FileDescriptor(owning: Int32(opened)))
@@ -134,13 +153,13 @@ extension LaunchDirector {
   }
 
   private func spawn(
-    _ launch: Launch, _ listener: ReceivedListener, _ target: Target
+    _ launch: Launch, _ listener: ReceivedListener?, _ target: Target, _ restart: RestartPlan?
   ) throws(Refusal) -> SpawnedSupervisor {
     do throws(SpawnFailure) {
       return try SpawnedSupervisor(
-        program: services.programs.supervisor, listener: launch.isTraced ? nil : listener,
-        target: target.facts,
-        targetPidfd: target.pidfd, group: launch.group, spoolPath: launch.welcome.spoolPath)
+        program: services.programs.supervisor, listener: listener, target: target.facts,
+        targetPidfd: target.pidfd, group: launch.group, spoolPath: launch.welcome.spoolPath,
+        restart: restart)
     } catch { throw Refusal("the supervisor cannot be started: \(error)") }
   }
 }
@@ -149,6 +168,8 @@ extension LaunchDirector {
 private final class OneAnswer: Sendable {
   private let socket: Mutex<SharedDescriptor?>
   init(_ socket: SharedDescriptor) { self.socket = Mutex(socket) }
+
+  var isDue: Bool { socket.withLock { $0 != nil } }
 
   func give(_ byte: UInt8) {
     guard let socket = socket.withLock({ $0.take() }) else { return }

@@ -18,17 +18,18 @@ struct SpawnedSupervisor: Sendable {
   /// capabilities(7), number 19: reading memory where Yama wants more than the same uid.
   private static let ptraceCapability: UInt = 1 << 19
 
-  /// Blocks until the program was executed. `listener`: nil in ptrace mode. `target`: whose identity the supervisor takes on, whole: uid, gid and
+  /// Blocks until the program was executed. `listener`: nil in ptrace mode. `restart`: the target runs already, and begins again. `target`: whose identity the supervisor takes on, whole: uid, gid and
   /// groups as the kernel says them of the process that it decides for, so that nothing is done with more than that has.
   init(
     program: String, listener: ReceivedListener?, target: ProcessFacts, targetPidfd: SharedDescriptor,
-    group: LaunchGroup?, spoolPath: String
+    group: LaunchGroup?, spoolPath: String, restart: RestartPlan? = nil
   ) throws(SpawnFailure) {
     guard let uid = target.users.first, let gid = target.groups.first else {
       throw SpawnFailure("process \(target.pid) has no identity")
     }
     let user = uid == currentUser() ? nil : Identity(uid: uid, gid: gid, groups: target.supplementaryGroups)
     do throws(SystemCallError) {
+      let plan = try restart.map { (plan) throws(SystemCallError) in try Self.memoryFile(plan) }
       let (ours, theirs) = try ServerSocket.pair()
       let channel = SharedDescriptor(FileDescriptor(owning: ours))
       let other = SharedDescriptor(FileDescriptor(owning: theirs))
@@ -52,12 +53,16 @@ struct SpawnedSupervisor: Sendable {
         arguments.group = Int32(fds.count)
         fds.append(members.number)
       }
+      if let plan {
+        arguments.restart = Int32(fds.count)
+        fds.append(plan.number)
+      }
       var pidfd: Int32 = -1
       pid = try Self.spawn(program, arguments.argv, fds, user, &pidfd)
       self.pidfd = SharedDescriptor(FileDescriptor(owning: pidfd))
       self.channel = channel
       // Open until the child has its own.
-      withExtendedLifetime((other, nothing, listener, targetPidfd, spool, members)) {}
+      withExtendedLifetime((other, nothing, listener, targetPidfd, spool, members, plan)) {}
     } catch { throw SpawnFailure("\(program): \(error)") }
   }
 
@@ -73,6 +78,12 @@ struct SpawnedSupervisor: Sendable {
     let flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC
     let opened = try check("open", openAt(AT_FDCWD, PathText(path), flags: flags, mode: 0o600))
     return SharedDescriptor(FileDescriptor(owning: Int32(opened)))
+  }
+
+  private static func memoryFile(_ plan: RestartPlan) throws(SystemCallError) -> SharedDescriptor {
+    var writer = WireWriter()
+    writer.value(plan)
+    return SharedDescriptor(try LinuxSystem.memoryFile("agentsh-restart", holding: writer.bytes))
   }
 
   private static func spawn(

@@ -30,11 +30,20 @@ struct WrapInit: Sendable {
     let plan = launchPlan(
       for: details.rules, ownerUID: details.ownerUID, traced: traced, allowDegraded: degraded)
     guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
+    // Told of ptrace mode, upstream's client starts the agent before anybody supervises it; else it takes the launcher.
+    let isOurs = wanted.supervise != nil
+    let restarts = traced && !isOurs && services.config.runningAgents == .restart
+    let restart =
+      restarts
+      ? RestartPlan(
+        launcher: services.programs.launcher, command: [wanted.agentCommand] + wanted.agentArgs,
+        plan: planText)
+      : nil
     let announcement = try await onThread("wrap-init") { () -> Result<Announcement, SessionError> in
       Result { () throws(SessionError) in
         try Self.checkCommand(wanted, session, caller)
         return try director.announce(
-          session, caller: caller, pidfd: pidfd, supervise: supervise, traced: traced)
+          session, caller: caller, pidfd: pidfd, supervise: supervise, traced: traced, restart: restart)
       }
     }
     services.record(
@@ -42,7 +51,13 @@ struct WrapInit: Sendable {
         details.id, pid: caller.pid, command: wanted.agentCommand, arguments: wanted.agentArgs,
         socket: announcement.socket, wrapper: services.programs.launcher, isTraced: traced),
       owner: details.ownerUID)
-    return response(announcement, planText, details.rules.environment, traced)
+    var answer = response(announcement, planText, details.rules.environment)
+    if restarts {
+      answer.wrapperBinary = ""
+      answer.wrapperEnv = nil
+    }
+    if restarts || traced && isOurs { answer.ptraceMode = true }
+    return answer
   }
 
   private func check(
@@ -141,11 +156,9 @@ struct WrapInit: Sendable {
   }
 
   private func response(
-    _ announcement: Announcement, _ plan: String, _ environment: EnvironmentRules,
-    _ traced: Bool
+    _ announcement: Announcement, _ plan: String, _ environment: EnvironmentRules
   ) -> WrapInitResponse {
     var answer = WrapInitResponse()
-    if traced { answer.ptraceMode = true }
     answer.safeToBypassShellShim = true
     answer.wrapperBinary = services.programs.launcher
     answer.stubBinary = ""

@@ -1,6 +1,6 @@
 /// The command line of `agentsh-supervisor`, as the client or the daemon starts it. Descriptors are inherited.
 ///
-///     agentsh-supervisor --target PID --pidfd N --channel N (--listener N | --trace) [--spool N] [--group N]
+///     agentsh-supervisor --target PID --pidfd N --channel N (--listener N | --trace [--restart N]) [--spool N] [--group N]
 ///     agentsh-supervisor --target PID --pidfd N --launch-socket N --hand-in N [--tty N] [--log N] [--quiet] [--trace]
 ///
 /// The first form is a daemon's: the target is somebody else's child. In the second the client has become the
@@ -23,6 +23,8 @@ package struct SupervisorArguments: Equatable, Sendable {
   package var spool: Int32?
   /// The list of the tree's control group (`cgroup.procs`), where a daemon made one for a target that is not our child.
   package var group: Int32?
+  /// A memory file with a `RestartPlan`, for a target that was started unsupervised and begins again under the launcher.
+  package var restart: Int32?
   package var quiet = false
   /// Ptrace mode: the target is traced, and sends no listener.
   package var traces = false
@@ -45,7 +47,7 @@ package struct SupervisorArguments: Equatable, Sendable {
       case .given(let channel, let listener): [channel] + [listener].compactMap { $0 }
       case .launcher(let socket, let handIn): [socket, handIn]
       }
-    return first + [pidfd] + [tty, log, spool, group].compactMap { $0 }
+    return first + [pidfd] + [tty, log, spool, group, restart].compactMap { $0 }
   }
 
   package var argv: [String] {
@@ -61,6 +63,7 @@ package struct SupervisorArguments: Equatable, Sendable {
     if let log { words += ["--log", String(log)] }
     if let spool { words += ["--spool", String(spool)] }
     if let group { words += ["--group", String(group)] }
+    if let restart { words += ["--restart", String(restart)] }
     if quiet { words.append("--quiet") }
     if traces { words.append("--trace") }
     return words
@@ -68,7 +71,7 @@ package struct SupervisorArguments: Equatable, Sendable {
 
   private static let names = [
     "--target", "--pidfd", "--channel", "--listener", "--launch-socket", "--hand-in", "--tty", "--log",
-    "--spool", "--group",
+    "--spool", "--group", "--restart",
   ]
 
   /// Arguments without the program's name; nil when they are not as above.
@@ -94,15 +97,19 @@ package struct SupervisorArguments: Equatable, Sendable {
     switch (numbers["--channel"], numbers["--listener"], numbers["--launch-socket"], numbers["--hand-in"]) {
     case (let channel?, let listener, nil, nil) where (listener == nil) == traces:
       source = .given(channel: channel, listener: listener)
-    case (nil, nil, let socket?, let handIn?): source = .launcher(socket: socket, handIn: handIn)
+    case (nil, nil, let socket?, let handIn?) where numbers["--restart"] == nil:
+      source = .launcher(socket: socket, handIn: handIn)
     default: return nil
     }
-    guard let target = numbers["--target"], let pidfd = numbers["--pidfd"] else { return nil }
+    guard let target = numbers["--target"], let pidfd = numbers["--pidfd"],
+      numbers["--restart"] == nil || traces
+    else { return nil }
     self.init(source, target: target, pidfd: pidfd)
     tty = numbers["--tty"]
     log = numbers["--log"]
     spool = numbers["--spool"]
     group = numbers["--group"]
+    restart = numbers["--restart"]
     self.quiet = quiet
     self.traces = traces
   }

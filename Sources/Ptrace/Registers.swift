@@ -50,6 +50,14 @@ struct Registers {
     set { for index in 0..<6 { words[Self.argumentPlaces[index]] = newValue[index] } }
   }
 
+  /// Address of the next instruction.
+  var place: UInt64 {
+    get { words[16] }
+    set { words[16] = newValue }
+  }
+  /// Whether it runs a program of 64 bits, by its code segment.
+  var isWide: Bool { words[17] == 0x33 }
+
   /// Whether a thread is at the entry of the same call, made from the same place.
   func isSame(as other: Registers) -> Bool {
     for place in [15, 16, 19, 14, 13, 12, 7, 9, 8] where words[place] != other.words[place] { return false }

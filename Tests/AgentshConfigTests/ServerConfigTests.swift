@@ -17,6 +17,8 @@ import Testing
   @Test func `every key is read`() throws {
     let config = try load(
       """
+      enforcement: auto
+      running_agents: restart
       idle_timeout: 1h30m
       audit: {database: /srv/e.sqlite, jsonl: /srv/e.jsonl, retention: 30d}
       spool: {limit_mb: 8, on_overflow: kill}
@@ -34,6 +36,8 @@ import Testing
       variables: {REGISTRY: registry.example.org}
       """)
     var wanted = ServerConfig()
+    wanted.enforcement = .auto
+    wanted.runningAgents = .restart
     wanted.idleTimeout = .seconds(5400)
     wanted.database = "/srv/e.sqlite"
     wanted.eventLog = "/srv/e.jsonl"
@@ -66,6 +70,10 @@ import Testing
     (
       "idle_timeuot: 5m",
       "1:1: unknown key \"idle_timeuot\" in the configuration (did you mean idle_timeout?)"
+    ),
+    (
+      "running_agents: restart",
+      "1:17: running_agents: restart means nothing where nobody is traced (with enforcement: ptrace, or auto)"
     ),
     ("idle_timeout: 5", "1:15: idle_timeout must be a duration, not \"5\" (such as 30s, 5m, 1h30m, 2d)"),
     ("audit:\n  database: e", "2:13: database must be an absolute path without . and .., not \"e\""),

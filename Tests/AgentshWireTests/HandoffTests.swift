@@ -59,6 +59,11 @@ import Testing
     #expect(SupervisorArguments(parsing: Array(given.argv.dropFirst())) == given)
     #expect(given.descriptors == [3, 4, 6, 9, 10])
     #expect(given.launchSocket == nil)
+    var traced = SupervisorArguments(.given(channel: 3, listener: nil), target: 500, pidfd: 6)
+    traced.traces = true
+    traced.restart = 7
+    #expect(SupervisorArguments(parsing: Array(traced.argv.dropFirst())) == traced)
+    #expect(traced.descriptors == [3, 6, 7])
     var arguments = SupervisorArguments(.launcher(socket: 7, handIn: 5), target: 500, pidfd: 6)
     #expect(arguments.launchSocket == 7)
     arguments.tty = 8
@@ -76,6 +81,8 @@ import Testing
     ["--channel", "3", "--target", "5", "--pidfd", "6"],
     ["--channel", "3", "--listener", "4", "--launch-socket", "7", "--target", "5", "--pidfd", "6"],
     ["--launch-socket", "7", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "--restart", "7"],
+    ["--launch-socket", "7", "--hand-in", "8", "--target", "5", "--pidfd", "6", "--trace", "--restart", "7"],
   ])
   func `a command line of another shape is refused`(words: [String]) {
     #expect(SupervisorArguments(parsing: words) == nil)
@@ -95,6 +102,17 @@ import Testing
         var reader = WireReader(Array(writer.bytes.prefix(count)))
         _ = try reader.value(HandIn.self)
       }
+    }
+  }
+
+  @Test func `what an agent begins again as comes back as it went`() throws {
+    let plan = RestartPlan(launcher: "/usr/lib/x/launch", command: ["/bin/sh", "-c", ""], plan: "00ff")
+    var writer = WireWriter()
+    writer.value(plan)
+    for count in 0...writer.bytes.count {
+      var reader = WireReader(Array(writer.bytes.prefix(count)))
+      let read = try? reader.value(RestartPlan.self)
+      #expect(read == (count == writer.bytes.count ? plan : nil))
     }
   }
 

@@ -70,7 +70,8 @@ import Testing
     #expect(inside.count == 2 && inside[0] > 100 && inside[1] == 0, "\(inside)")
   }
 
-  /// Upstream's client sends the pid of an agent that it has started. That has run untraced.
+  /// Told of ptrace mode, upstream's client starts the agent and sends its pid. That has run untraced; so it is told of the
+  /// launcher alone.
   @Test func `a process that runs already is not taken over, and a launcher is`() throws {
     let machine = try Machine(config: "enforcement: ptrace\n")
     try machine.startDaemon()
@@ -88,5 +89,100 @@ import Testing
       }
       #expect(causes.filter { $0.contains("it has run untraced") }.count == 1, "\(causes)")
     }
+  }
+
+  private static let restarting = "enforcement: ptrace\nrunning_agents: restart\n"
+
+  private static let secrets = """
+    version: 1
+    name: allow-all-record
+    file_rules:
+      - {name: no-secret, paths: ["/**/the-secret"], operations: ["*"], decision: deny}
+      - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+    command_rules: [{name: all, commands: ["*"], decision: allow}]
+    """
+
+  /// Whatever it is at: what it does from then on is decided, under no_new_privs, and nothing that it had started is left.
+  @Test func `an agent that runs already begins again where the operator allows it`() throws {
+    let machine = try Machine(policies: ["secrets": Self.secrets], config: Self.restarting)
+    let secret = machine.directory + "/the-secret"
+    try Data("secret".utf8).write(to: URL(filePath: secret))
+    let agent = machine.directory + "/restarted.py"
+    try FileManager.default.copyItem(atPath: Programs.fixtures + "/restarted.py", toPath: agent)
+    try machine.startDaemon()
+    for user in [machine.root, machine.alice] {
+      for how in ["busy", "reading", "sleeping", "waiting", "threads", "children", "stopped"] {
+        let home = user.uid == 0 ? machine.directory : user.home
+        let said = try machine.speak(
+          [
+            "launch", "--policy", "secrets", "--wait", "0.4", "--", "/usr/bin/python3", agent, how,
+            "\(home)/\(how)", secret,
+          ],
+          as: user)
+        #expect(said["accepted"] as? Int == 1 && said["exit"] as? Int == 7, "\(how): \(said)")
+        #expect(
+          said["output"] as? String
+            == "secret\nPermission denied same 1 1 0000000000000000 \(home)\n", "\(how): \(said)")
+        let session = try #require(said["session"] as? String)
+        let events = try machine.api(
+          "GET", "/api/v1/sessions/\(session)/history?type=file_open&decision=deny", as: user)
+        #expect((events.body as? [Any])?.count == 1, "\(how): \(events)")
+      }
+    }
+  }
+
+  /// Somebody who shares the agent's memory, and is not found below it, changes what it is made to execute.
+  @Test(arguments: ["path", "plan"]) func `what an agent begins again as cannot be changed meanwhile`(
+    what: String
+  ) throws {
+    let machine = try Machine(config: Self.restarting)
+    try machine.startDaemon()
+    let rewrite = machine.directory + "/rewrite"
+    try FileManager.default.copyItem(atPath: Programs.fixture("rewrite"), toPath: rewrite)
+    let launcher = try Programs.directory.get() + "/agentsh-launch"
+    for user in [machine.root, machine.alice] {
+      let home = user.uid == 0 ? machine.directory : user.home
+      let evil = home + "/e"
+      try Data("#!/bin/sh\ntouch \(home)/reached\n".utf8).write(to: URL(filePath: evil))
+      chmod(evil, 0o755)
+      #expect(try machine.run([evil], as: user).succeeded && unlink(home + "/reached") == 0)
+      let padding = String(repeating: "/", count: max(0, launcher.utf8.count - evil.utf8.count))
+      let words =
+        what == "path" ? [launcher, padding + evil] : ["AGENTSH_LAUNCH_PLAN=0", "AGENTSH_LAUNCH_PLAN=1"]
+      var answers: [Int?] = []
+      for _ in 0..<4 {
+        let said = try machine.launch(
+          [rewrite] + words, as: user, options: ["--times", "12", "--wait", "0.03"])
+        answers += (said["accepted"] as? [Any] ?? []).map { $0 as? Int }
+      }
+      #expect(answers.count == 48 && answers.allSatisfy { $0 == 0 || $0 == 1 }, "\(answers)")
+      // Else nobody was quick enough, and nothing was shown.
+      #expect(answers.contains(0), "\(answers)")
+      #expect(access(home + "/reached", F_OK) != 0)
+    }
+  }
+
+  @Test func `only an agent of the caller's that can be held begins again`() throws {
+    let machine = try Machine(config: Self.restarting)
+    try machine.startDaemon()
+    let strangers = [
+      try machine.start(["/bin/sleep", "60"], as: machine.bob),
+      try machine.start(["/bin/sleep", "60"], as: machine.alice),
+    ]
+    for stranger in strangers {
+      let said = try machine.launch(
+        ["/bin/sleep", "0"], as: machine.alice, options: ["--pid", "\(stranger.pid)"])
+      #expect(said["accepted"] as? Int == 0, "\(said)")
+      #expect(!stranger.hasEnded)
+    }
+    // Whose memory is nobody's to read is not held, and does not go on either.
+    let hidden = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); time.sleep(60)"
+    let said = try machine.launch(
+      ["/usr/bin/python3", "-c", hidden], as: machine.alice, options: ["--wait", "0.3"])
+    #expect(said["accepted"] as? Int == 0 && said["exit"] as? Int == -9, "\(said)")
+    let session = try #require(said["session"] as? String)
+    let refused = try machine.api(
+      "GET", "/api/v1/sessions/\(session)/history?type=supervisor_failed", as: machine.alice)
+    #expect("\(refused.body)".contains("could not be started again under supervision"), "\(refused)")
   }
 }
