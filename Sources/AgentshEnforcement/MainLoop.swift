@@ -9,6 +9,9 @@ import Synchronization
 struct MainLoop: ~Copyable {
   private let supervisor: Supervisor
   private let isParent: Bool
+  /// Whether the agent has ended; its parent has heard of it.
+  private var hasEnded = false
+  /// As a shell says it; nil also where nobody tells us, who are not its parent.
   private var exitStatus: Int32?
   private var nextReconnect: UInt64 = 0
   private var termAt: UInt64?
@@ -21,8 +24,8 @@ struct MainLoop: ~Copyable {
     isParent = supervisor.arguments.launchSocket != nil
   }
 
-  /// Until the agent has ended and nobody of its tree is left.
-  mutating func run() -> Int32 {
+  /// Until the agent has ended and nobody of its tree is left. Returns its status, where it is known.
+  mutating func run() -> Int32? {
     let signals = openSignals()
     let children = FileDescriptor(owning: signals)
     // Without it what is mounted later is met by a receiver, which is replaced when it gets stuck.
@@ -38,7 +41,7 @@ struct MainLoop: ~Copyable {
       reap()
       if isOver() { break }
     }
-    return exitStatus ?? 0
+    return exitStatus
   }
 
   /// Blocks until something happens, at most 100 ms.
@@ -47,7 +50,7 @@ struct MainLoop: ~Copyable {
     var entries: [pollfd] = [
       pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
       pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: exitStatus == nil ? supervisor.arguments.pidfd : -1, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: hasEnded ? -1 : supervisor.arguments.pidfd, events: Int16(POLLIN), revents: 0),
       pollfd(fd: mounts, events: Int16(POLLPRI), revents: 0),  // proc_pid_mounts(5)
     ]
     let milliseconds: Int32 = postponed ? 1 : termAt != nil ? 5 : 100
@@ -234,12 +237,20 @@ struct MainLoop: ~Copyable {
       }
     postponed = !ran
     guard ran else { return }
-    for (pid, status) in found where pid == supervisor.arguments.target && isParent {
-      if clinux_wifexited(status) != 0 { exitStatus = clinux_wexitstatus(status) }
-      if clinux_wifsignaled(status) != 0 { exitStatus = 128 + clinux_wtermsig(status) }
-      if clinux_wifstopped(status) != 0 { stopWithAgent() }
+    for (pid, status) in found where pid == supervisor.arguments.target {
+      takeEnd(status)
+      if isParent, exitStatus != nil { hasEnded = true }
+      if isParent, clinux_wifstopped(status) != 0 { stopWithAgent() }
     }
-    if !isParent, exitStatus == nil, isGone(supervisor.arguments.pidfd) { exitStatus = 0 }
+    if !isParent, !hasEnded, isGone(supervisor.arguments.pidfd) {
+      hasEnded = true
+      if let status = waitStatus(ofReaped: supervisor.arguments.pidfd) { takeEnd(status) }
+    }
+  }
+
+  private mutating func takeEnd(_ status: Int32) {
+    if clinux_wifexited(status) != 0 { exitStatus = clinux_wexitstatus(status) }
+    if clinux_wifsignaled(status) != 0 { exitStatus = 128 + clinux_wtermsig(status) }
   }
 
   /// The shell that started us has to see a stopped job; when it goes on, so does the agent.
@@ -255,19 +266,19 @@ struct MainLoop: ~Copyable {
   /// When the agent ended, or the session has to: whoever is left gets SIGTERM, two seconds, SIGKILL until nobody is.
   private mutating func isOver() -> Bool {
     let forced = supervisor.ending.load(ordering: .relaxed)
-    guard exitStatus != nil || forced else { return false }
+    guard hasEnded || forced else { return false }
     // No task has the filter any more: that is everybody, and asking costs nothing.
-    if exitStatus != nil, filterIsUnused() { return true }
+    if hasEnded, filterIsUnused() { return true }
     let tree = Tree(
       roots: isParent ? [supervisor.mediator.frame.ownPid] : [supervisor.arguments.target],
       own: supervisor.mediator.frame.ownPid, group: supervisor.mediator.frame.group)
     guard let since = termAt else {
       termAt = monotonicClock()
-      return tree.signal(SIGTERM) && exitStatus != nil
+      return tree.signal(SIGTERM) && hasEnded
     }
     if monotonicClock() - since > Self.graceNanoseconds { tree.signal(SIGKILL) }
     let (left, areAll) = tree.members()
-    return left.isEmpty && areAll && (exitStatus != nil || !isParent)
+    return left.isEmpty && areAll && (hasEnded || !isParent)
   }
 }
 

@@ -210,11 +210,12 @@ package final class Supervisor: Sendable {
   }
 
   /// Returns `wrap`'s exit code.
-  private func finish(_ status: Int32, stored: Bool) -> Int32 {
+  private func finish(_ ended: Int32?, stored: Bool) -> Int32 {
     let denied = recorder.denied
-    let finished = Finished(exitCode: status, denied: denied)
+    let finished = Finished(exitCode: ended, denied: denied)
     // A daemon that takes no events takes this no sooner.
     if stored, let channel = sender.channel { try? channel.send(frame(.finished, finished)) }
+    let status = ended ?? 0
     guard arguments.launchSocket != nil else { return status }
     let failures = LaunchLog(arguments.log).failures
     for line in failures { writeError("agentsh: \(line)\n") }

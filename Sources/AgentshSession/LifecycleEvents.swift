@@ -104,9 +104,8 @@ package struct LifecycleEvents: Sendable {
     case .finished(let exitCode, let denied):
       event(
         "session_finished", session,
-        [
-          ("denied", .number(Int64(clamping: denied))), ("exit_code", .number(Int64(exitCode))),
-        ])
+        [("denied", .number(Int64(clamping: denied)))]
+          + (exitCode.map { [("exit_code", .number(Int64($0)))] } ?? []))
     case .lost(let supervisor, let target, let cause):
       with(
         target,

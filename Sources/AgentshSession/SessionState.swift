@@ -46,7 +46,7 @@ package struct SessionState: Sendable {
   /// What an event is made of.
   package enum Fact: Sendable, Equatable {
     case ready(supervisor: Int32, target: Int32, degraded: [String])
-    case finished(exitCode: Int32, denied: UInt64)
+    case finished(exitCode: Int32?, denied: UInt64)
     case lost(supervisor: Int32, target: Int32, cause: String)
     case detached(supervisor: Int32, cause: String)
     case reattached(supervisor: Int32)

@@ -124,10 +124,10 @@ package struct Ready: Sendable, Equatable {
 
 /// `.finished`
 package struct Finished: Sendable, Equatable {
-  /// As a shell says it: the code, or 128 + signal.
-  package var exitCode: Int32
+  /// As a shell says it: the code, or 128 + signal. nil where only its parent knows, which is not us. -1 on the wire.
+  package var exitCode: Int32?
   package var denied: UInt64
-  package init(exitCode: Int32, denied: UInt64) {
+  package init(exitCode: Int32?, denied: UInt64) {
     self.exitCode = exitCode
     self.denied = denied
   }

@@ -62,13 +62,15 @@ extension Ready: WireCodable {
 
 extension Finished: WireCodable {
   package func encode(to writer: inout WireWriter) {
-    writer.value(exitCode)
+    writer.value(exitCode ?? -1)
     writer.value(denied)
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
+    let at = reader.offset
     let exitCode = try reader.value(Int32.self)
-    self.init(exitCode: exitCode, denied: try reader.value())
+    guard exitCode >= -1 else { throw .badValue(offset: at, what: "exit code") }
+    self.init(exitCode: exitCode < 0 ? nil : exitCode, denied: try reader.value())
   }
 }
 

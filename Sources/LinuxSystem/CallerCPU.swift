@@ -52,7 +52,9 @@ package struct CallerCPU {
       Self.set(thread, only)
     else { return }
     before = mask
-    if withUs, let own = Self.read(0), !Self.isSame(own, only), Self.set(0, only) { ours = own }
+    if withUs, let own = Self.wide ?? Self.read(0), !Self.isSame(own, only), Self.set(0, only) {
+      ours = Self.wide == nil ? own : Self.all
+    }
   }
 
   /// After ADDFD: gives the caller its mask back, unless somebody has set another meanwhile.

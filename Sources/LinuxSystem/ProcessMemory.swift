@@ -66,17 +66,28 @@ package struct ThreadIdentity: Sendable, Equatable {
     let opened = openPidfd(thread, flags: pidfdThread)
     guard opened >= 0 else { return nil }
     let pidfd = FileDescriptor(owning: Int32(opened))
-    // struct pidfd_info: mask, cgroup id, then pid, tgid, ppid and ids.
-    var words = InlineArray<16, UInt32>(repeating: 0)
-    words[0] = 1  // PIDFD_INFO_PID
-    // SAFETY: 64 bytes, which the request's number says, alive across the call.
-    let result = unsafe withUnsafeMutablePointer(to: &words) {
-      rawCall(Int(SYS_ioctl), Int(pidfd.number), 0xc040_ff0b, kernelAddress($0))
-    }
-    guard result == 0, words[0] & 1 != 0, words[4] == UInt32(bitPattern: thread), words[5] != 0 else {
-      return nil
-    }
+    guard let words = pidfdInformation(pidfd.number, 1 /* PIDFD_INFO_PID */),
+      words[4] == UInt32(bitPattern: thread), words[5] != 0
+    else { return nil }
     process = Int32(bitPattern: words[5])
     parent = Int32(bitPattern: words[6])
   }
+}
+
+/// How a process ended that its parent has waited for, as wait(2) says it; nil where the kernel does not tell.
+/// PIDFD_INFO_EXIT, since Linux 6.15.
+package func waitStatus(ofReaped pidfd: Int32) -> Int32? {
+  pidfdInformation(pidfd, 8 /* PIDFD_INFO_EXIT */).map { Int32(bitPattern: $0[15]) }
+}
+
+/// `struct pidfd_info`: mask, cgroup id, then pid, tgid, ppid and ids, at last how it ended. nil where the kernel lacks it,
+/// or has not what is asked.
+private func pidfdInformation(_ pidfd: Int32, _ asked: UInt32) -> InlineArray<16, UInt32>? {
+  var words = InlineArray<16, UInt32>(repeating: 0)
+  words[0] = asked
+  // SAFETY: 64 bytes, which the request's number says, alive across the call.
+  let result = unsafe withUnsafeMutablePointer(to: &words) {
+    rawCall(Int(SYS_ioctl), Int(pidfd), 0xc040_ff0b, kernelAddress($0))
+  }
+  return result == 0 && words[0] & asked != 0 ? words : nil
 }

@@ -18,6 +18,8 @@ final class GivingPlace {
     case page, pair
     case raise(Held)
     case close(Held), closeFirst(Held), closeSecond(Held)
+    /// The second's number is the next.
+    case closeBoth(Held)
   }
 
   private let process: Int32
@@ -82,9 +84,11 @@ final class GivingPlace {
   func next() -> Request? {
     if let end = channel ?? first, !holds(end) { forgetChannel() }
     while let held = stale.last, !holds(held) { stale.removeLast() }
-    guard let step else { return nil }
-    return request(step)
+    return step.map(request)
   }
+
+  /// Whether nothing has to be made as far as we know: the process may have closed its end.
+  var isMade: Bool { step == nil }
 
   private var step: Step? {
     if let held = stale.last { return .close(held) }
@@ -93,7 +97,8 @@ final class GivingPlace {
       if channel == nil { return .pair }
       return second.map(Step.closeSecond)
     }
-    return channel == nil ? .raise(first) : .closeFirst(first)
+    if channel == nil { return .raise(first) }
+    return second?.number == first.number + 1 ? .closeBoth(first) : .closeFirst(first)
   }
 
   private func request(_ step: Step) -> Request {
@@ -105,6 +110,9 @@ final class GivingPlace {
     case .raise(let held):
       Request(
         call: Int(SYS_fcntl), arguments: [UInt64(held.number), UInt64(F_DUPFD_CLOEXEC), place(), 0, 0, 0])
+    case .closeBoth(let held):
+      Request(
+        call: Int(SYS_close_range), arguments: [UInt64(held.number), UInt64(held.number + 1), 0, 0, 0, 0])
     case .close(let held), .closeFirst(let held), .closeSecond(let held):
       Request(call: Int(SYS_close), arguments: [UInt64(held.number), 0, 0, 0, 0, 0])
     }
@@ -122,6 +130,7 @@ final class GivingPlace {
       channel = result < 0 ? held : held.at(Int32(truncatingIfNeeded: result))
       if result < 0 { first = nil }
     case .close: stale.removeLast()
+    case .closeBoth: (first, second) = (nil, nil)
     case .closeFirst: first = nil
     case .closeSecond: second = nil
     }

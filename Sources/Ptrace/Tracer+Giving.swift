@@ -69,7 +69,7 @@ extension Tracer {
   }
 
   func give(_ pending: Pending, _ thread: Int32, _ place: GivingPlace) {
-    defer { pending.given.done.wakeAll() }
+    defer { pending.given.tell() }
     let wanted = place.send(pending.descriptor, to: thread, closeOnExec: pending.closeOnExec)
     // Before its caller goes on: what that closes is closed.
     closeDescriptor(pending.descriptor)
@@ -131,7 +131,7 @@ extension Tracer {
 
   static func drop(_ pending: Pending) {
     closeDescriptor(pending.descriptor)
-    pending.given.done.wakeAll()
+    pending.given.tell()
   }
 
   func blockSignals(_ thread: Int32) -> UInt64? {

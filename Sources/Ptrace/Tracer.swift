@@ -23,10 +23,19 @@ package final class Tracer: Sendable {
     case make
     case give(Int32, closeOnExec: Bool, Given)
   }
-  /// For whoever waits for a descriptor to be given.
+  /// What became of a descriptor that was to be given.
   final class Given: Sendable {
-    let done = FutexWord()
+    private let done: FutexWord?
     let errno = Atomic<Int32>(EACCES)
+
+    /// `isAwaited`: by another thread than the one that gives.
+    init(isAwaited: Bool) { done = isAwaited ? FutexWord() : nil }
+
+    func tell() { done?.wakeAll() }
+    func wait() {
+      guard let done else { return }
+      while done.value == 0 { done.wait(while: 0) }
+    }
   }
 
   /// A descriptor that has to wait until there is a way to give it again. Signals are blocked meanwhile, for its caller
@@ -127,13 +136,13 @@ package final class Tracer: Sendable {
   /// The call returns a number for the descriptor in its caller's table. Takes the descriptor. Returns the errno, 0 when
   /// done.
   package func give(_ id: UInt64, _ descriptor: Int32, closeOnExec: Bool) -> Int32 {
-    let given = Given()
+    let given = Given(isAwaited: !isTracing)
     guard waits(id) else {
       closeDescriptor(descriptor)
       return ESRCH
     }
     post(id, .give(descriptor, closeOnExec: closeOnExec, given))
-    if !isTracing { while given.done.value == 0 { given.done.wait(while: 0) } }
+    given.wait()
     return given.errno.load(ordering: .acquiring)
   }
 
@@ -204,12 +213,18 @@ package final class Tracer: Sendable {
     while true {
       takeAnswers()
       var status: Int32 = 0
+      let before = monotonicClock()
       let result = waitFor(-1, Self.all, &status)
       if result == -Int(EINTR) { continue }
       // Nobody is traced, and we have no children.
       if result == -Int(ECHILD) { return }
       // Who is traced would stay stopped, or run on unseen: with us the kernel ends them all.
       guard result > 0 else { return endAll() }
+      if monotonicClock() - before > Self.sleep {
+        // Nobody had stopped before.
+        take(Int32(truncatingIfNeeded: result), status, handle)
+        continue
+      }
       heard.append((Int32(truncatingIfNeeded: result), status))
       // The kernel tells of the youngest first: where the young stop all the time, nobody else would be heard.
       while !heard.isEmpty {
@@ -221,6 +236,9 @@ package final class Tracer: Sendable {
       }
     }
   }
+
+  /// Nanoseconds from which a wait has waited for somebody to stop.
+  private static let sleep: UInt64 = 10_000
 
   /// All that wait to be heard now.
   private func hearAll(_ heard: inout [(thread: Int32, status: Int32)]) {
@@ -313,7 +331,9 @@ package final class Tracer: Sendable {
     guard let entry = readRegisters(thread) else { return }
     if goesOn(thread, entry) { return }
     let number = Int32(truncatingIfNeeded: entry.call)
-    if givingCalls.contains(number), let place = place(of: process), let wanted = place.next() {
+    if givingCalls.contains(number), let place = place(of: process), !place.isMade,
+      let wanted = place.next()
+    {
       prepare(thread, entry, place, wanted)
       return
     }
@@ -350,7 +370,7 @@ package final class Tracer: Sendable {
     }
     if case .give(let descriptor, _, let given) = answer, entry == nil {
       closeDescriptor(descriptor)
-      given.done.wakeAll()
+      given.tell()
     }
   }
 

@@ -7,7 +7,7 @@ import Testing
 
 /// Real programs under a real filter. The denied program is `forbidden`, which prints `reached`.
 @Suite("exec", .serialized)
-struct ExecTests {
+final class ExecTests {
   let execs: String
   let forbidden: String
   let folder: String
@@ -18,6 +18,8 @@ struct ExecTests {
     folder = "/tmp/exec-tests-\(UUID().uuidString.prefix(8))"
     mkdir(folder, 0o755)
   }
+
+  deinit { try? FileManager.default.removeItem(atPath: folder) }
 
   private func script(_ name: String, _ text: String) throws -> String {
     let path = "\(folder)/\(name)"

@@ -55,7 +55,10 @@ private func checkNoise<T: WireCodable>(_ type: T.Type) {
   }
 
   @Test func `ready comes back as it went`() throws { try checkCoding(Samples.ready) }
-  @Test func `finished comes back as it went`() throws { try checkCoding(Samples.finished) }
+  @Test func `finished comes back as it went`() throws {
+    try checkCoding(Samples.finished)
+    try checkCoding(Samples.finishedUnseen)
+  }
   @Test func `events come back as they went`() throws { try checkCoding(Samples.batch) }
   @Test func `hello comes back as it went`() throws { try checkCoding(Samples.hello) }
 

@@ -96,6 +96,7 @@ enum Samples {
 
   static let ready = Ready(supervisorPid: 7, targetPid: 8, degraded: ["no Landlock"])
   static let finished = Finished(exitCode: 137, denied: 3)
+  static let finishedUnseen = Finished(exitCode: nil, denied: 3)
   static let batch = EventBatch(
     first: 10, records: [record, EventRecord(kind: .lifecycle, timestamp: 1, pid: 2)])
   static let request = ApprovalRequest(

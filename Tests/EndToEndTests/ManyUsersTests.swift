@@ -60,6 +60,24 @@ import Testing
     #expect(causes.contains { $0.contains("has run untraced") }, "\(causes)")
   }
 
+  /// The client is the parent of what it starts; the supervisor is not.
+  @Test func `the record has the exit code of a program whose supervisor the daemon has started`() throws {
+    let machine = try Machine()
+    try machine.startDaemon()
+    for (script, code) in [("exit 3", 3), ("exit 0", 0), ("kill -9 $$", 137)] {
+      let said = try machine.launch(["/bin/sh", "-c", script], as: machine.alice)
+      let path = "/api/v1/sessions/\(text(said["session"]))/history?type=session_finished"
+      var codes: [Int?] = []
+      #expect(
+        eventually(within: .seconds(5)) {
+          let events = try? machine.api("GET", path, as: machine.alice).body as? [[String: Any]]
+          codes = (events ?? []).map { ($0["fields"] as? [String: Any])?["exit_code"] as? Int }
+          return !codes.isEmpty
+        })
+      #expect(codes == [code], "\(said)")
+    }
+  }
+
   @Test func `a uid that contradicts the kernel is 403, and a negative one 400`() throws {
     let machine = try Machine()
     try machine.startDaemon()
