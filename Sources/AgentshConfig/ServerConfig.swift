@@ -107,8 +107,7 @@ package struct ServerConfig: Sendable, Equatable {
   private mutating func read(_ root: YAMLNode, _ problems: inout Problems) {
     let keys = [
       "enforcement", "running_agents", "idle_timeout", "audit", "spool", "workspace_roots", "policies",
-      "variables", "roles",
-      "limits", "approvals",
+      "variables", "roles", "limits", "approvals",
     ]
     guard let fields = Fields(root, "the configuration", keys: keys, &problems) else { return }
     if let node = fields["idle_timeout"], let time = node.duration("idle_timeout", &problems) {

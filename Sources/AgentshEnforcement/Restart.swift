@@ -17,6 +17,8 @@ struct Restart {
   /// Returns when the launcher is in place, and waits for its word. If this throws, the process is dead or dying.
   init(_ plan: RestartPlan, target: Int32, pidfd: Int32) throws(SystemCallError) {
     do throws(SystemCallError) {
+      // The daemon has stopped all of it; the first thread alone goes on, as it is told to.
+      Self.endChildren(of: target)
       let stopped = try StoppedProcess.stop(target, pidfd: pidfd)
       let inherited = try readAll("/proc/\(target)/environ", limit: Self.environmentLimit).get()
       try Self.awaitChildren(of: stopped)
@@ -45,6 +47,20 @@ struct Restart {
       sendSignal(pidfd, SIGKILL)
       throw error
     }
+  }
+
+  /// What it has started, with the rights of its owner. They are held first, so that nobody makes more, or loses the parent
+  /// that it is found by.
+  private static func endChildren(of process: Int32) {
+    let below = Tree(roots: [process], own: process)
+    var held: Set<Int32> = []
+    for _ in 0..<20 {
+      let new = Set(below.members().found).subtracting(held)
+      if new.isEmpty { break }
+      for pid in new { sendSignal(toPid: pid, SIGSTOP) }
+      held.formUnion(new)
+    }
+    for pid in held { sendSignal(toPid: pid, SIGKILL) }
   }
 
   /// They are being killed; none is left that could act on what is made here. `wait4(2)`, __WALL

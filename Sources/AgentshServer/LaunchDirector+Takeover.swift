@@ -58,15 +58,15 @@ extension LaunchDirector {
     serve(launch, handed.socket, onReady: {})
   }
 
-  /// An agent that runs already: it is held, what it has started is ended, and its supervisor has it begin again. One that
-  /// its client is not told to have is ended.
+  /// An agent that runs already: it is held, and its supervisor has it begin again. One that its client is not told to have
+  /// is ended.
   private func restart(
     _ pid: Int32, _ handed: Handed, _ launch: Launch, _ answer: OneAnswer
   ) throws(Refusal) {
     guard let plan = launch.restart else { throw Refusal("not a hand-off message") }
     let target = try target(pid, handed.peer)
-    defer { if answer.isDue { killTree(pid, pidfd: target.pidfd.number) } }
-    stopTree(pid, pidfd: target.pidfd.number)
+    defer { if answer.isDue { sendSignal(target.pidfd.number, SIGKILL) } }
+    sendSignal(target.pidfd.number, SIGSTOP)
     enclose(launch, pid, target.pidfd)
     try startSupervisor(nil, restart: plan, launch, target, answer)
   }

@@ -83,12 +83,6 @@ struct ProcessFacts: Sendable, Equatable {
 /// Kills a process and everything below it that can be found; blocks shortly. The descriptor proves that the pid is
 /// still the process we mean.
 func killTree(_ pid: Int32, pidfd: Int32) {
-  stopTree(pid, pidfd: pidfd)
-  sendSignal(pidfd, SIGKILL)
-}
-
-/// Stops a process (SIGSTOP), and kills everything below it that can be found.
-func stopTree(_ pid: Int32, pidfd: Int32) {
   // Stopped first, so that nobody makes children while we look, nor loses its parent, by which it is found.
   var family: Set<Int32> = [pid]
   sendSignal(pidfd, SIGSTOP)
@@ -107,4 +101,5 @@ func stopTree(_ pid: Int32, pidfd: Int32) {
     family = found
   }
   for member in family where member != pid { sendSignal(toPid: member, SIGKILL) }
+  sendSignal(pidfd, SIGKILL)
 }

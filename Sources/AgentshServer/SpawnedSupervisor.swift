@@ -18,8 +18,9 @@ struct SpawnedSupervisor: Sendable {
   /// capabilities(7), number 19: reading memory where Yama wants more than the same uid.
   private static let ptraceCapability: UInt = 1 << 19
 
-  /// Blocks until the program was executed. `listener`: nil in ptrace mode. `restart`: the target runs already, and begins again. `target`: whose identity the supervisor takes on, whole: uid, gid and
-  /// groups as the kernel says them of the process that it decides for, so that nothing is done with more than that has.
+  /// Blocks until the program was executed. `listener`: nil in ptrace mode. `restart`: the target runs already, and begins
+  /// again. `target`: whose identity the supervisor takes on, whole: uid, gid and groups as the kernel says them of the
+  /// process that it decides for, so that nothing is done with more than that has.
   init(
     program: String, listener: ReceivedListener?, target: ProcessFacts, targetPidfd: SharedDescriptor,
     group: LaunchGroup?, spoolPath: String, restart: RestartPlan? = nil
