@@ -14,8 +14,10 @@ extension LaunchDirector {
   func serve(_ launch: Launch, _ socket: SharedDescriptor, onReady: @escaping @Sendable () -> Void) {
     let generation = launch.attach(socket)
     do throws(SystemCallError) { try launch.send(frame(.welcome, launch.welcome)) } catch {
-      close(launch, socket, generation, "the policy cannot be sent: \(error)")
-      return
+      // One that has ended already may have said why.
+      guard error.errno == EPIPE else {
+        return close(launch, socket, generation, "the policy cannot be sent: \(error)")
+      }
     }
     run(launch, socket, generation, awaitsReady: true, onReady: onReady)
   }

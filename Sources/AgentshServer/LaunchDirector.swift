@@ -1,6 +1,7 @@
 import AgentshAPI
 import AgentshAudit
 import AgentshConfig
+import AgentshEvent
 import AgentshSession
 import AgentshWire
 import CLinux
@@ -57,8 +58,9 @@ final class LaunchDirector: Sendable {
 
   private func record(_ fact: SessionState.Fact, _ launch: Launch) {
     let details = launch.session.details
-    services.record(services.lifecycle.fact(fact, details.id), owner: details.ownerUID)
-    services.logger.info("session \(details.id): \(fact)")
+    let event = services.lifecycle.fact(fact, details.id)
+    services.record(event, owner: details.ownerUID)
+    services.logger.info("\(String(decoding: event.json, as: UTF8.self))")
   }
 
   /// The tree first: while its listener is open, what it asks for is answered or waits, and nothing gets through.

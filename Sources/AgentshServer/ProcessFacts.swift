@@ -41,16 +41,11 @@ struct ProcessFacts: Sendable, Equatable {
     filters = fields["Seccomp_filters"].flatMap { Int($0) } ?? 0
   }
 
-  /// Parent and start time. The name in parentheses may hold anything, so fields count from the last parenthesis.
+  /// Parent and start time. `proc_pid_stat(5)`
   static func stat(_ pid: Int32) -> (parent: Int32, start: UInt64)? {
-    guard case .success(let bytes) = readAll("/proc/\(pid)/stat", limit: 1 << 13),
-      let close = bytes.lastIndex(of: UInt8(ascii: ")"))
+    guard let stat = try? ProcessStat(reading: pid), let parent = stat.number(4), let start = stat.number(22)
     else { return nil }
-    let words = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-    guard words.count > 19, let parent = Int32(String(decoding: words[1], as: UTF8.self)),
-      let start = UInt64(String(decoding: words[19], as: UTF8.self))
-    else { return nil }
-    return (parent, start)
+    return (Int32(truncatingIfNeeded: parent), UInt64(bitPattern: start))
   }
 
   /// Of every process there is: pid and parent.

@@ -77,7 +77,9 @@ import Testing
     box.place.environment["AGENTSH_TRACER"] = tracer
     for way in ["exec-thread", "exec-vm", "exec-shared"] {
       let words = [box.race, way, harmless, padded(box.forbidden, to: harmless.utf8.count)]
-      let bare = try box.bare(words + ["1"])
+      // Where others run beside it a second may not do.
+      var bare: [Outcome] = []
+      while box.place.read(mark) == nil, bare.count < 10 { bare.append(try box.bare(words + ["1"])) }
       try #require((box.place.read(mark) ?? "").count > 0, "\(way): \(bare)")
       try FileManager.default.removeItem(atPath: mark)
       let end = ContinuousClock.now + .seconds(3)

@@ -1,13 +1,12 @@
 import CLinux
-import LinuxSystem
 
 /// What /proc/TID/stat says of one thread, read at once. `proc_pid_stat(5)`
-struct ProcessStat {
+package struct ProcessStat {
   /// From the third on: the name before may have anything in it.
   private let fields: [ArraySlice<UInt8>]
 
   /// Throws ESRCH, or ENOENT, when the thread is gone.
-  init(reading thread: Int32) throws(SystemCallError) {
+  package init(reading thread: Int32) throws(SystemCallError) {
     var text = PathText()
     let count = readWhole(AT_FDCWD, PathText("/proc/\(thread)/stat"), into: &text)
     let bytes = Array(text.bytes)
@@ -18,10 +17,10 @@ struct ProcessStat {
   }
 
   /// The letter of the state.
-  var state: UInt8? { fields.first?.first }
+  package var state: UInt8? { fields.first?.first }
 
   /// A field by its number in the manual, from 4 on.
-  func number(_ field: Int) -> Int64? {
+  package func number(_ field: Int) -> Int64? {
     guard fields.indices.contains(field - 3) else { return nil }
     return Int64(String(decoding: fields[field - 3], as: UTF8.self))
   }
