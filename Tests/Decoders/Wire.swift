@@ -84,9 +84,11 @@ extension Decoder {
     }
   }
 
-  /// The launch plan, as bytes and as the text in the environment; the words of a supervisor's command line.
+  /// The launch plan, as bytes and as the text in the environment; the words of a supervisor's command line; what an agent
+  /// begins again as.
   static let launchPlan = Decoder("launch-plan") { (bytes) throws(Broken) in
     try roundTrip(LaunchPlan.self, bytes)
+    try roundTrip(RestartPlan.self, bytes)
     try checkHex(bytes.map { hexDigits[Int($0 >> 4)] + hexDigits[Int($0 & 15)] }.joined())
     try checkHex(String(decoding: bytes, as: UTF8.self))
     let words = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
