@@ -14,6 +14,8 @@ package struct WrapInitRequest: Codable, Sendable, Equatable {
   package var allowDegraded: Bool?
   /// Ours: whether a process of the client's can have a seccomp listener: `available`, or why not. nil: not tried.
   package var listener: String?
+  /// Upstream's clients know nothing of `supervise`.
+  package var isOurs: Bool { supervise != nil }
   package static let listenerAvailable = "available"
 
   package init(agentCommand: String, agentArgs: [String]) {

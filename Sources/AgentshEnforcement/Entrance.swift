@@ -85,7 +85,7 @@ package struct Entrance: Sendable {
     defer { closeDescriptor(file) }
     do throws(WireError) {
       // An agent's arguments may be long.
-      guard case .success(let bytes) = readAll("/proc/self/fd/\(file)", limit: WireReader.lengthLimit) else {
+      guard case .success(let bytes) = readAll(file, limit: WireReader.lengthLimit) else {
         throw .truncated(offset: 0, wanted: 1)
       }
       var reader = WireReader(bytes)

@@ -53,9 +53,9 @@ struct HandoffThread: ~Copyable, Sendable {
     let handed = loop.next { (frame) throws(Refusal) in
       switch frame {
       case .notify(let message): try Self.check(message, token, supervise)
-      // Who says it and whose it is, is looked at when it is taken: upstream's clients know no token.
-      case .ptrace where launch.restart != nil: return
-      case .ptrace, .signal: throw Refusal("not a hand-off message")
+      // Comes where it is due. Who says it and whose it is, is looked at when it is taken: upstream's clients know no token.
+      case .ptrace: return
+      case .signal: throw Refusal("not a hand-off message")
       }
     }
     for again in loop.repeated { director.note(again, launch) }

@@ -31,10 +31,8 @@ struct WrapInit: Sendable {
       for: details.rules, ownerUID: details.ownerUID, traced: traced, allowDegraded: degraded)
     guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
     // Told of ptrace mode, upstream's client starts the agent before anybody supervises it; else it takes the launcher.
-    let isOurs = wanted.supervise != nil
-    let restarts = traced && !isOurs && services.config.runningAgents == .restart
     let restart =
-      restarts
+      traced && !wanted.isOurs && services.config.runningAgents == .restart
       ? RestartPlan(
         launcher: services.programs.launcher, command: [wanted.agentCommand] + wanted.agentArgs,
         plan: planText)
@@ -52,11 +50,11 @@ struct WrapInit: Sendable {
         socket: announcement.socket, wrapper: services.programs.launcher, isTraced: traced),
       owner: details.ownerUID)
     var answer = response(announcement, planText, details.rules.environment)
-    if restarts {
+    if restart != nil {
       answer.wrapperBinary = ""
       answer.wrapperEnv = nil
     }
-    if restarts || traced && isOurs { answer.ptraceMode = true }
+    if restart != nil || traced && wanted.isOurs { answer.ptraceMode = true }
     return answer
   }
 
@@ -103,7 +101,7 @@ struct WrapInit: Sendable {
       do throws(SessionError) { try Self.checkKernel() } catch { return true }
       // Upstream's client does not know of it, and can be started in the one mode alone.
       guard
-        let listener = wanted.listener ?? (wanted.supervise == nil ? WrapInitRequest.listenerAvailable : nil)
+        let listener = wanted.listener ?? (wanted.isOurs ? nil : WrapInitRequest.listenerAvailable)
       else {
         throw SessionError(
           .conflict, .listenerUntried, "it is not known whether a seccomp listener can be had",

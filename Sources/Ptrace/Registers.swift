@@ -51,10 +51,7 @@ struct Registers {
   }
 
   /// Address of the next instruction.
-  var place: UInt64 {
-    get { words[16] }
-    set { words[16] = newValue }
-  }
+  var place: UInt64 { words[16] }
   /// Whether it runs a program of 64 bits, by its code segment.
   var isWide: Bool { words[17] == 0x33 }
 

@@ -44,7 +44,8 @@ package struct StoppedProcess: ~Copyable {
     _ = try awaitStop()
     let registers = try Registers(of: process)
     guard registers.isWide else { throw SystemCallError("ptrace", ENOEXEC) }
-    try exchangeMask(.max)
+    mask = try signalMask(of: process)
+    try setSignalMask(.max, of: process)
     try plant(registers.place)
     self.registers = registers
   }
@@ -67,7 +68,7 @@ package struct StoppedProcess: ~Copyable {
   /// Has the process make a call. Returns its result. Throws what the call fails with; ESRCH when the process is gone,
   /// ETIMEDOUT when it does not come back from the call.
   package borrowing func call(
-    _ name: StaticName, _ number: Int, _ arguments: InlineArray<6, UInt64> = [0, 0, 0, 0, 0, 0]
+    _ name: StaticName, _ number: Int, _ arguments: InlineArray<6, UInt64>
   ) throws(SystemCallError) -> UInt64 {
     try enter(number, arguments)
     _ = try proceed(until: 0)
@@ -88,7 +89,7 @@ package struct StoppedProcess: ~Copyable {
     discard self
   }
 
-  private mutating func become(
+  private borrowing func become(
     _ path: UInt64, _ arguments: UInt64, _ environment: UInt64, _ isRight: () -> Bool
   ) throws(SystemCallError) {
     try enter(Int(SYS_execve), [path, arguments, environment, 0, 0, 0])
@@ -99,7 +100,7 @@ package struct StoppedProcess: ~Copyable {
     guard isRight() else { throw SystemCallError("execve", EACCES) }
     // Whoever stopped it before we came did so for us.
     sendSignal(pidfd, SIGCONT)
-    try exchangeMask(mask)
+    try setSignalMask(mask, of: process)
     try request(Self.detach, 0)
   }
 
@@ -145,20 +146,5 @@ package struct StoppedProcess: ~Copyable {
 
   private borrowing func request(_ number: Int, _ data: Int) throws(SystemCallError) {
     try check("ptrace", rawCall(Int(SYS_ptrace), number, Int(process), 0, data))
-  }
-
-  /// Blocks the signals of `new` in its first thread, and only those; `mask` keeps what was blocked the first time.
-  private mutating func exchangeMask(_ new: UInt64) throws(SystemCallError) {
-    var (old, new) = (UInt64(0), new)
-    // SAFETY: the kernel stores and reads eight bytes, which live across the calls.
-    let results = unsafe withUnsafeMutablePointer(to: &old) { old in
-      unsafe withUnsafeMutablePointer(to: &new) { new in
-        let got = rawCall(Int(SYS_ptrace), Tracer.getMask, Int(process), 8, kernelAddress(old))
-        return (got, rawCall(Int(SYS_ptrace), Tracer.setMask, Int(process), 8, kernelAddress(new)))
-      }
-    }
-    try check("ptrace", results.0)
-    try check("ptrace", results.1)
-    if registers == nil { mask = old }
   }
 }

@@ -4,6 +4,31 @@ import Synchronization
 
 /// What a call needs that returns a descriptor: calls made in its place.
 extension Tracer {
+  /// What became of a descriptor that was to be given.
+  final class Given: Sendable {
+    private let done: FutexWord?
+    let errno = Atomic<Int32>(EACCES)
+
+    /// `isAwaited`: by another thread than the one that gives.
+    init(isAwaited: Bool) { done = isAwaited ? FutexWord() : nil }
+
+    func tell() { done?.wakeAll() }
+    func wait() {
+      guard let done else { return }
+      while done.value == 0 { done.wait(while: 0) }
+    }
+  }
+
+  /// A descriptor that has to wait until there is a way to give it again. Signals are blocked meanwhile, for its caller
+  /// passes the place of its call for each call that this takes.
+  struct Pending {
+    let entry: Registers
+    let descriptor: Int32
+    let closeOnExec: Bool
+    let given: Given
+    let mask: UInt64
+  }
+
   /// Makes one of the calls that giving needs; then the caller makes its own once more.
   func prepare(_ thread: Int32, _ entry: Registers, _ place: GivingPlace, _ wanted: GivingPlace.Request) {
     guard let result = make(wanted, in: thread, entry) else { return }
@@ -135,23 +160,18 @@ extension Tracer {
   }
 
   func blockSignals(_ thread: Int32) -> UInt64? {
-    var mask: UInt64 = 0
-    // SAFETY: the kernel stores eight bytes at `mask`, which lives across the call.
-    let result = unsafe withUnsafeMutablePointer(to: &mask) {
-      rawCall(Int(SYS_ptrace), Self.getMask, Int(thread), 8, kernelAddress($0))
-    }
-    guard result == 0, setMask(.max, of: thread) else { return nil }
+    guard let mask = try? signalMask(of: thread), setMask(.max, of: thread) else { return nil }
     return mask
   }
 
   @discardableResult
   func setMask(_ mask: UInt64, of thread: Int32) -> Bool {
-    var mask = mask
-    // SAFETY: the kernel reads eight bytes at `mask`, which lives across the call.
-    let result = unsafe withUnsafeMutablePointer(to: &mask) {
-      rawCall(Int(SYS_ptrace), Self.setMask, Int(thread), 8, kernelAddress($0))
+    do throws(SystemCallError) {
+      try setSignalMask(mask, of: thread)
+      return true
+    } catch {
+      endUnlessGone(thread, -Int(error.errno))
+      return false
     }
-    endUnlessGone(thread, result)
-    return result == 0
   }
 }

@@ -17,8 +17,6 @@ extension Tracer {
   static let interrupt = 0x4207
   static let listen = 0x4208
   static let eventMessage = 0x4201
-  static let getMask = 0x420a
-  static let setMask = 0x420b
   static let continueRun = 7
   static let toReturn = 24  // PTRACE_SYSCALL
   /// SYSGOOD, FORK, VFORK, CLONE, EXEC, SECCOMP, EXITKILL

@@ -23,31 +23,6 @@ package final class Tracer: Sendable {
     case make
     case give(Int32, closeOnExec: Bool, Given)
   }
-  /// What became of a descriptor that was to be given.
-  final class Given: Sendable {
-    private let done: FutexWord?
-    let errno = Atomic<Int32>(EACCES)
-
-    /// `isAwaited`: by another thread than the one that gives.
-    init(isAwaited: Bool) { done = isAwaited ? FutexWord() : nil }
-
-    func tell() { done?.wakeAll() }
-    func wait() {
-      guard let done else { return }
-      while done.value == 0 { done.wait(while: 0) }
-    }
-  }
-
-  /// A descriptor that has to wait until there is a way to give it again. Signals are blocked meanwhile, for its caller
-  /// passes the place of its call for each call that this takes.
-  struct Pending {
-    let entry: Registers
-    let descriptor: Int32
-    let closeOnExec: Bool
-    let given: Given
-    let mask: UInt64
-  }
-
   /// How a watched exec ended.
   package enum ExecEnd: Sendable, Equatable {
     /// The new image is in place and has run nothing. The argument is the process, which `release` lets go on.
