@@ -170,7 +170,7 @@ import Testing
     let bed = try Bed(.user)
     let machine = try #require(bed.machine)
     let supervisor = try bed.start(sleeping)
-    kill(machine.daemonPid, SIGKILL)
+    machine.killDaemon()
     try machine.startDaemon()
     kill(supervisor, SIGKILL)
     let isGone = eventually(within: .seconds(1)) { bed.left.isEmpty }
@@ -182,8 +182,7 @@ import Testing
     let bed = try Bed(.user)
     let machine = try #require(bed.machine)
     let supervisor = try bed.start(sleeping)
-    kill(machine.daemonPid, SIGKILL)
-    #expect(eventually { !FileManager.default.fileExists(atPath: "/proc/\(machine.daemonPid)/exe") })
+    machine.killDaemon()
     kill(supervisor, SIGKILL)
     #expect(eventually(within: .milliseconds(300)) { bed.left.isEmpty } == Place.isTraced)
     try machine.startDaemon()

@@ -241,7 +241,7 @@ import Testing
     let list = try machine.run(
       ["/bin/sh", "-c", "stat -c '%U %a %n' /var/lib/agentsh/spool/*"], as: machine.root)
     #expect(list.output.hasPrefix("root 600 ") && list.output.hasSuffix(".spool\n"), "\(list)")
-    kill(machine.daemonPid, SIGKILL)
+    machine.killDaemon()
     try Data().write(to: URL(filePath: machine.alice.home + "/go"))
     #expect(try Machine.answer(running.finish(timeout: .seconds(20)))["exit"] as? Int == 0)
     // The next daemon takes what was recorded meanwhile.
@@ -267,7 +267,7 @@ import Testing
         ]), as: user)
     }
     #expect(eventually { users.allSatisfy { FileManager.default.fileExists(atPath: $0.home + "/made") } })
-    kill(machine.daemonPid, SIGKILL)
+    machine.killDaemon()
     try machine.startDaemon()
     for user in users {
       #expect(

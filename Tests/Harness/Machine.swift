@@ -148,6 +148,11 @@ package final class Machine {
     daemon?.signal(SIGTERM)
     return daemon?.finish(timeout: .seconds(15))
   }
+  /// As a crash ends it. On return it is gone, and its lock with it: the next may start.
+  package func killDaemon() {
+    daemon?.signal(SIGKILL)
+    _ = daemon?.finish(timeout: .seconds(15))
+  }
   package var daemonErrors: String { daemon?.errorsSoFar ?? "" }
 
   // MARK: - Running
