@@ -16,8 +16,7 @@ package struct Frame: Sendable {
   package let group: Int32?
   /// `/bin` and its like, where it is a link to `usr/bin` that only root can change.
   package let rootLinks: [PathText]
-  /// Where file systems begin whose server may be slow or supervised itself (FUSE, NFS …).
-  let remoteMounts: RemoteMounts
+  let mounts: Mounts
 
   package enum Failure: Error, Equatable, Sendable {
     case root(errno: Int32)
@@ -38,7 +37,7 @@ package struct Frame: Sendable {
     self.group = group
     guard Self.sharesRoot(with: target) else { throw .anotherRoot }
     rootLinks = Self.findRootLinks(root)
-    do throws(SystemCallError) { remoteMounts = try RemoteMounts() } catch {
+    do throws(SystemCallError) { mounts = try Mounts() } catch {
       throw .mounts(errno: error.errno)
     }
   }
@@ -77,5 +76,5 @@ package struct Frame: Sendable {
   }
 
   /// Whether the name lies on a file system that may keep its caller waiting.
-  package func isRemote(_ name: PathText) -> Bool { remoteMounts.contain(name) }
+  package func isRemote(_ name: PathText) -> Bool { mounts.remote.contain(name) }
 }

@@ -17,7 +17,11 @@ struct MainLoop: ~Copyable {
   private var termAt: UInt64?
   /// A thread traced when children were to be taken: look again soon.
   private var postponed = false
+  /// False after a change that could not be read.
+  private var mountsAreKnown = true
+  private var nextMounts: UInt64 = 0
   private static let graceNanoseconds: UInt64 = 2_000_000_000
+  private static let mountsNanoseconds: UInt64 = 1_000_000_000
 
   init(_ supervisor: Supervisor) {
     self.supervisor = supervisor
@@ -28,7 +32,7 @@ struct MainLoop: ~Copyable {
   mutating func run() -> Int32? {
     let signals = openSignals()
     let children = FileDescriptor(owning: signals)
-    // Without it what is mounted later is met by a receiver, which is replaced when it gets stuck.
+    // Without it they are looked at each second.
     let opened = openAt(AT_FDCWD, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
     let mounts = FileDescriptor(owning: Int32(max(opened, -1)))
     while true {
@@ -57,8 +61,18 @@ struct MainLoop: ~Copyable {
     // SAFETY: four entries, alive across the call.
     let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 4, milliseconds) }
     if ready > 0, entries[1].revents != 0, let channel { takeFrame(channel) }
-    if ready > 0, entries[3].revents != 0 { supervisor.mediator.frame.remoteMounts.refresh() }
+    lookAtMounts(changed: ready > 0 && entries[3].revents != 0, isTold: mounts >= 0)
     if channel == nil { reconnect() }
+  }
+
+  /// Nobody tells when a directory is renamed that is mounted elsewhere: where some are, they are looked at each second.
+  private mutating func lookAtMounts(changed: Bool, isTold: Bool) {
+    let mounts = supervisor.mediator.frame.mounts
+    if changed { mountsAreKnown = false }
+    let now = monotonicClock()
+    guard !mountsAreKnown || (now >= nextMounts && (!isTold || mounts.aliases != nil)) else { return }
+    mountsAreKnown = mounts.refresh()
+    nextMounts = now + Self.mountsNanoseconds
   }
 
   /// After the end: until the daemon has everything, or it lies in the spool. True when the daemon has it. A daemon that

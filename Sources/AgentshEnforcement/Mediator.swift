@@ -49,6 +49,7 @@ package final class Mediator: Sendable {
   /// Answers one call. Total: what no handler knows is denied by the notification's end.
   package func handle(_ notification: consuming PendingNotification, _ scratch: inout Scratch) {
     let started = monotonicClock()
+    frame.mounts.tell(&scratch)
     if scratch.question != nil { scratch.question = nil }
     if tracedExecs.load(ordering: .acquiring) != 0 {
       guard scratch.mayBlock else { return handOver(notification) }

@@ -257,12 +257,17 @@ extension Mediator {
     return (own ?? decision).denied
   }
 
-  /// Whether this rename carries anything out of its rule: 0, EACCES, or EXDEV for a directory that is not of one rule.
+  /// Whether this rename carries anything out of its rule: 0, EACCES, EXDEV for a directory that is not of one rule, or
+  /// EBUSY for what is mounted elsewhere, or holds what is: all of it would get other names, and lose some.
   private func carriesOut(
     _ scratch: inout Scratch, _ oldParent: Int32, _ oldLeaf: Int, exchange: Bool, _ newParent: Int32,
     _ newLeaf: Int
   ) -> Int32 {
     if loosened(&scratch) != nil { return EACCES }
+    if let aliases = scratch.aliases {
+      if onPlainName(&scratch.name, { aliases.hang(on: $0.span) }) { return EBUSY }
+      if exchange, onPlainName(&scratch.nameOther, { aliases.hang(on: $0.span) }) { return EBUSY }
+    }
     if exchange {
       swap(&scratch.name, &scratch.nameOther)
       let back = loosened(&scratch) != nil

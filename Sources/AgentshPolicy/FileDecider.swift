@@ -19,6 +19,12 @@ package struct FileDecider: ~Copyable {
     }
   }
 
+  /// What else paths may be called, from now on; nil where nothing has two names.
+  package mutating func know(_ aliases: MountAliases?) {
+    main.aliases = aliases
+    narrowing?.aliases = aliases
+  }
+
   /// Decides `operation` on the canonical absolute path of an object.
   package mutating func decide(_ operation: FileOperation, path: borrowing Span<UInt8>) -> Decision {
     let own = main.decide(operation, path: path)

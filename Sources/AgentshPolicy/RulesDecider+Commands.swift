@@ -6,10 +6,23 @@ extension RulesDecider {
   /// What the rules say of a command; nil where none matches. Of the canonical and the called name the stricter explicit
   /// match counts.
   mutating func explicitCommandDecision(_ request: borrowing CommandRequest) -> Decision? {
-    let canonical = firstCommandRule(request.canonical.span, request)
+    let canonical = commandRule(request.canonical.span, request)
     guard request.calledNameCounts, request.called != request.canonical else { return canonical }
-    guard let called = firstCommandRule(request.called.span, request) else { return canonical }
+    guard let called = commandRule(request.called.span, request) else { return canonical }
     return canonical?.stricter(called) ?? called
+  }
+
+  /// By all names of the file; nil where no rule matches one.
+  private mutating func commandRule(
+    _ name: borrowing Span<UInt8>, _ request: borrowing CommandRequest
+  ) -> Decision? {
+    if aliases == nil { return firstCommandRule(name, request) }
+    var result: Decision?
+    forEachName(of: name) { decider, name in
+      guard let decision = decider.firstCommandRule(name, request) else { return }
+      result = result?.earlier(decision) ?? decision
+    }
+    return result
   }
 
   private mutating func firstCommandRule(

@@ -10,6 +10,9 @@ struct RulesDecider: ~Copyable {
   private let fileList: PathList
   private let socketList: PathList
   let commandList: CommandList
+  /// What else a path may be called; nil where nothing has two names.
+  var aliases: MountAliases?
+  var names = MountAliases.Names()
 
   /// Reserves `limits` for files, a quarter or less of it for sockets and for commands.
   init(_ policy: CompiledRules, limits: PathCacheLimits) {
@@ -30,9 +33,15 @@ struct RulesDecider: ~Copyable {
       commandList.program, ruleOperations: [], operationCount: 0, limits: small)
   }
 
-  /// Decides `operation` on the canonical absolute path of an object.
+  /// Decides `operation` on the canonical absolute path of an object, by all of its names.
   @inline(__always)
   mutating func decide(_ operation: FileOperation, path: borrowing Span<UInt8>) -> Decision {
+    aliases == nil
+      ? decideName(operation, path) : decideNames(path) { $0.decideName(operation, $1) }
+  }
+
+  @inline(__always)
+  private mutating func decideName(_ operation: FileOperation, _ path: borrowing Span<UInt8>) -> Decision {
     let end = files.walk(path)
     let index = Int(operation.rawValue)
     return fileList.decision(files.firstRule(at: end, operation: index), operation: index)
@@ -41,6 +50,7 @@ struct RulesDecider: ~Copyable {
   /// Decides several operations on one path, as an open that creates, truncates and writes: the decision of the
   /// strictest (deny, approve, soft_delete, redirect, audit, allow). Denies when there is no operation.
   mutating func decideAll(_ operations: FileOperations, path: borrowing Span<UInt8>) -> Decision {
+    if aliases != nil { return decideEach(operations, path) }
     let end = files.walk(path)
     var rest = operations.intersection(.all).rawValue
     var result: Decision?
@@ -55,6 +65,13 @@ struct RulesDecider: ~Copyable {
 
   /// Decides what is done with the socket at a canonical absolute path, or the abstract socket `@name`.
   mutating func decideSocket(_ operation: SocketOperation, path: borrowing Span<UInt8>) -> Decision {
+    aliases == nil
+      ? decideSocketName(operation, path) : decideNames(path) { $0.decideSocketName(operation, $1) }
+  }
+
+  private mutating func decideSocketName(_ operation: SocketOperation, _ path: borrowing Span<UInt8>)
+    -> Decision
+  {
     let end = sockets.walk(path)
     let index = Int(operation.rawValue)
     return socketList.decision(sockets.firstRule(at: end, operation: index), operation: index)
@@ -63,14 +80,11 @@ struct RulesDecider: ~Copyable {
   /// Whether everything below the directory `path` is surely permitted, for each of `operations` by one rule (or by
   /// rules that all say `allow`): then moving the directory moves nothing out of its rule. False when in doubt.
   mutating func isUniform(below path: borrowing Span<UInt8>, _ operations: FileOperations) -> Bool {
-    var end = files.walk(path)
-    if path.count == 0 { return false }
-    if path[path.count - 1] != UInt8(ascii: "/") { end = files.extend(end, by: UInt8(ascii: "/")) }
-    files.load(end)
+    guard let states = statesBelow(path) else { return false }
     var rest = operations.intersection(.all).rawValue
     if rest == 0 { return false }
     while rest != 0 {
-      if !isUniformLoaded(operation: rest.trailingZeroBitCount) { return false }
+      if !isUniform(states, operation: rest.trailingZeroBitCount) { return false }
       rest &= rest - 1
     }
     return true
@@ -83,43 +97,41 @@ struct RulesDecider: ~Copyable {
     return left == right
   }
 
-  /// The program's states after `path` and a slash: all that what follows is decided by.
+  /// The program's states after each name of `path` and a slash, in order: all that what follows is decided by.
   private mutating func statesBelow(_ path: borrowing Span<UInt8>) -> [Int]? {
     if path.count == 0 { return nil }
+    var states: Set<Int> = []
+    forEachName(of: path) { $0.addStates(below: $1, to: &states) }
+    return states.sorted()
+  }
+
+  private mutating func addStates(below path: borrowing Span<UInt8>, to states: inout Set<Int>) {
     var end = files.walk(path)
     if path[path.count - 1] != UInt8(ascii: "/") { end = files.extend(end, by: UInt8(ascii: "/")) }
     files.load(end)
-    var states: [Int] = []
     files.forEachMember { member in
-      states.append(member)
+      states.insert(member)
       return true
     }
-    return states
   }
 
-  /// For the states that `files` has loaded: in the order of rules, the first that accepts everything decides, unless
-  /// one before it might accept something else.
-  private func isUniformLoaded(operation: Int) -> Bool {
+  /// In the order of rules, the first state that accepts everything decides, unless one before it might accept
+  /// something else.
+  private func isUniform(_ states: [Int], operation: Int) -> Bool {
     var mayAllow = false
-    var answer: Bool?
-    files.forEachMember { member in
+    for member in states {
       let rule = files.program.owningRule[member]
-      if fileList.operations[Int(rule)] & (1 << UInt32(operation)) == 0 { return true }
+      if fileList.operations[Int(rule)] & (1 << UInt32(operation)) == 0 { continue }
       let verdict = fileList.verdicts[Int(rule)]
       let bit = UInt64(1) << UInt64(member % 64)
       if files.program.acceptsAnythingMore[member / 64] & bit != 0 {
-        answer = verdict == .allow || (verdict == .audit && !mayAllow)
-        return false
+        return verdict == .allow || (verdict == .audit && !mayAllow)
       }
-      if files.program.isFinal(member) { return true }
-      if verdict == .allow {
-        mayAllow = true
-        return true
-      }
-      answer = false
-      return false
+      if files.program.isFinal(member) { continue }
+      if verdict != .allow { return false }
+      mayAllow = true
     }
-    return answer ?? (fileList.defaults[operation].verdict == .allow)
+    return fileList.defaults[operation].verdict == .allow
   }
 }
 
@@ -129,8 +141,14 @@ extension RulesDecider {
 
   /// All operations that may be done to what has the name `path`.
   mutating func permitted(_ path: borrowing Span<UInt8>) -> FileOperations {
-    let end = files.walk(path)
     var result = FileOperations()
+    if aliases != nil {
+      for operation in FileOperation.allCases where decide(operation, path: path).permits {
+        result.insert(FileOperations(operation))
+      }
+      return result
+    }
+    let end = files.walk(path)
     for operation in 0..<fileList.operationCount {
       let rule = files.firstRule(at: end, operation: operation)
       if fileList.decision(rule, operation: operation).permits {

@@ -36,7 +36,7 @@ package enum CgroupPlace {
 
   private static func directory(of group: Substring, mounts: String) -> String? {
     for mount in Mount.all(in: mounts) where mount.type == "cgroup2" {
-      guard let rest = below(group, root: mount.root) else { continue }
+      guard let rest = below(group, root: String(decoding: mount.root, as: UTF8.self)) else { continue }
       let point = String(decoding: mount.point, as: UTF8.self)
       return rest.isEmpty ? point : (point == "/" ? "" : point) + rest
     }
@@ -44,7 +44,7 @@ package enum CgroupPlace {
   }
 
   /// What follows the mount's root in the group's path, empty or with a slash before it.
-  private static func below(_ group: Substring, root: Substring) -> Substring? {
+  private static func below(_ group: Substring, root: String) -> Substring? {
     if root == "/" { return group == "/" ? "" : group }
     guard group.hasPrefix(root) else { return nil }
     let rest = group.dropFirst(root.count)

@@ -1,10 +1,18 @@
 /// A mount, from a line of mountinfo. `proc_pid_mountinfo(5)`
 package struct Mount {
-  /// The directory of its file system that is mounted, as the kernel writes it (escaped).
-  package let root: Substring
+  package let id, parent: UInt32
+  /// The device of its file system: major and minor, 32 bits each.
+  package let device: UInt64
+  /// The directory of its file system that is mounted.
+  package let root: [UInt8]
   /// Where it is mounted.
   package let point: [UInt8]
   package let type: Substring
+
+  /// All that `process` sees, where that may be read.
+  package static func all(of process: String = "self") throws(SystemCallError) -> [Mount] {
+    all(in: String(decoding: try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get(), as: UTF8.self))
+  }
 
   /// The mounts of a mountinfo text; lines that are none are passed over.
   package static func all(in text: String) -> [Mount] { text.split(separator: "\n").compactMap(Mount.init) }
@@ -12,8 +20,8 @@ package struct Mount {
   /// Where control groups are mounted, of both versions, and where they may yet be. `cgroups(7)`
   package static func controlGroups() -> Set<String> {
     var found: Set = ["/sys/fs/cgroup"]
-    guard case .success(let text) = readAll("/proc/self/mountinfo", limit: 1 << 22) else { return found }
-    for mount in all(in: String(decoding: text, as: UTF8.self)) where mount.type.hasPrefix("cgroup") {
+    guard let mounts = try? all() else { return found }
+    for mount in mounts where mount.type.hasPrefix("cgroup") {
       found.insert(String(decoding: mount.point, as: UTF8.self))
     }
     return found
@@ -23,7 +31,14 @@ package struct Mount {
   private init?(_ line: Substring) {
     let fields = line.split(separator: " ")
     guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 1 else { return nil }
-    root = fields[3]
+    let numbers = fields[2].split(separator: ":").map { UInt64($0) }
+    guard let id = UInt32(fields[0]), let parent = UInt32(fields[1]), numbers.count == 2,
+      let major = numbers[0], let minor = numbers[1]
+    else { return nil }
+    self.id = id
+    self.parent = parent
+    device = major << 32 | minor
+    root = Self.unescaped(fields[3])
     point = Self.unescaped(fields[4])
     type = fields[dash + 1]
   }

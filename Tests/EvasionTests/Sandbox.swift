@@ -118,6 +118,19 @@ final class Sandbox {
     return try place.wrap(words, policy: policy, timeout: timeout)
   }
 
+  /// A trick that reaches something bare, unless it is one of `mayNotWorkBare`, reaches nothing inside.
+  func expectRefused(
+    _ kind: String, _ trick: String, _ arguments: [String], unless mayNotWorkBare: Set<String>
+  ) throws {
+    // Below a shell of the same caller: some look at their parent.
+    let words = ["sh", "-c", "\"$@\"; exit $?", "sh", tricks, trick] + arguments
+    let bare = try bare(words)
+    if !mayNotWorkBare.contains(trick) { #expect(bare.reached, "\(trick) does not work bare: \(bare)") }
+    let inside = try inside(words)
+    note(kind, trick, inside)
+    #expect(!inside.reached && !inside.timedOut, "\(trick): \(inside)")
+  }
+
   /// A line for the table in docs/enforcement.md: `Scripts/evasions` reads it from what the tests print.
   func note(_ kind: String, _ way: String, _ inside: Outcome) {
     #expect(inside.status != 125, "nothing was started: \(inside)")

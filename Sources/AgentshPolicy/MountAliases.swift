@@ -1,0 +1,135 @@
+/// A mount, as `proc_pid_mountinfo(5)` tells it, with its texts unescaped.
+package struct MountPoint: Equatable, Sendable {
+  let id, parent: UInt32
+  /// The device of its file system: major and minor.
+  let device: UInt64
+  /// The directory of the file system that is mounted, and where that is; empty for `/`.
+  let root, point: [UInt8]
+
+  package init(id: UInt32, parent: UInt32, device: UInt64, root: [UInt8], point: [UInt8]) {
+    self.id = id
+    self.parent = parent
+    self.device = device
+    self.root = root.count == 1 ? [] : root
+    self.point = point.count == 1 ? [] : point
+  }
+}
+
+/// The other names that mounts give to what a path names: a directory that is mounted at two places (a bind mount, a
+/// file system and its subvolume) has everything below it under two names, and rules hold for both (DECISIONS 28).
+///
+/// A name is one only where no other mount covers it. What links, hard links and overlays show is none.
+package struct MountAliases: Equatable, Sendable {
+  private let mounts: [MountPoint]
+  /// Of each mount: its parent is not among them, as the root's.
+  private let isTop: [Bool]
+  /// Below which paths something may have another name.
+  private let prefixes: [[UInt8]]
+
+  /// nil where nothing has two names.
+  package init?(_ mounts: [MountPoint]) {
+    var found: Set<[UInt8]> = []
+    for (_, family) in Dictionary(grouping: mounts, by: \.device) where family.count > 1 {
+      for outer in family {
+        for inner in family where inner.id != outer.id && isBelow(inner.root.span, outer.root.span) {
+          found.insert(outer.point + inner.root[outer.root.count...])
+          found.insert(inner.point)
+        }
+      }
+    }
+    if found.isEmpty { return nil }
+    let known = Set(mounts.map(\.id))
+    self.mounts = mounts
+    isTop = mounts.map { $0.parent == $0.id || !known.contains($0.parent) }
+    prefixes = found.sorted { $0.lexicographicallyPrecedes($1) }
+  }
+
+  /// Memory for going through the other names of a path; used again, so that nothing is allocated.
+  struct Names {
+    /// The name at hand.
+    fileprivate(set) var name: [UInt8] = []
+    fileprivate var device: UInt64 = 0
+    /// The path on its file system.
+    fileprivate var inside: [UInt8] = []
+    fileprivate var following = 0
+  }
+
+  /// Begins with the names of `path`. False where it has no other.
+  func begin(_ names: inout Names, with path: borrowing Span<UInt8>) -> Bool {
+    for prefix in prefixes where isBelow(path, prefix.span) {
+      guard let index = mount(of: path) else { return false }
+      let mount = mounts[index]
+      names.device = mount.device
+      write(mount.root, path, from: mount.point.count, to: &names.inside)
+      names.following = 0
+      return true
+    }
+    return false
+  }
+
+  /// Goes on to the next name, which may be the path itself. False after the last.
+  func advance(_ names: inout Names) -> Bool {
+    while names.following < mounts.count {
+      let index = names.following
+      names.following += 1
+      let mount = mounts[index]
+      guard mount.device == names.device, isBelow(names.inside.span, mount.root.span) else { continue }
+      var name: [UInt8] = []
+      swap(&name, &names.name)
+      write(mount.point, names.inside.span, from: mount.root.count, to: &name)
+      let isOne = self.mount(of: name.span) == index
+      swap(&name, &names.name)
+      if isOne { return true }
+    }
+    return false
+  }
+
+  /// Whether other names hang on `path`: moved or removed, what lies below it would have others.
+  package func hang(on path: borrowing Span<UInt8>) -> Bool {
+    for prefix in prefixes where isBelow(prefix.span, path) { return true }
+    return false
+  }
+
+  /// On which mount a path lies: down from the root, from each mount to the first that covers its way.
+  private func mount(of path: borrowing Span<UInt8>) -> Int? {
+    var current: Int?
+    for _ in mounts.indices {
+      var nearest: Int?
+      for index in mounts.indices where index != current {
+        let mount = mounts[index]
+        if let current { if isTop[index] || mount.parent != mounts[current].id { continue } }
+        if current == nil, !isTop[index] { continue }
+        guard mount.point.count <= mounts[nearest ?? index].point.count, isBelow(path, mount.point.span)
+        else {
+          continue
+        }
+        nearest = index
+      }
+      guard let nearest else { break }
+      current = nearest
+    }
+    return current
+  }
+}
+
+private let slash = UInt8(ascii: "/")
+
+/// Whether `path` is `directory`, which is empty for `/`, or lies below it.
+private func isBelow(_ path: borrowing Span<UInt8>, _ directory: borrowing Span<UInt8>) -> Bool {
+  guard path.count >= directory.count else { return false }
+  for index in 0..<directory.count where path[index] != directory[index] { return false }
+  return path.count == directory.count || path[directory.count] == slash
+}
+
+/// `directory` and what follows the first `start` bytes of `path`.
+private func write(
+  _ directory: [UInt8], _ path: borrowing Span<UInt8>, from start: Int, to result: inout [UInt8]
+) {
+  result.removeAll(keepingCapacity: true)
+  result += directory
+  // The root's slash is no name below another directory.
+  if path.count > start, path.count > 1 || directory.isEmpty {
+    for index in start..<path.count { result.append(path[index]) }
+  }
+  if result.isEmpty { result.append(slash) }
+}

@@ -1,0 +1,51 @@
+// An object with several names (`MountAliases`): the first rule that matches one of them decides, as if its patterns were
+// written for every name.
+
+extension RulesDecider {
+  /// Calls `body` with `path`, and with each of its other names.
+  mutating func forEachName(
+    of path: borrowing Span<UInt8>, _ body: (inout RulesDecider, borrowing Span<UInt8>) -> Void
+  ) {
+    body(&self, path)
+    guard let aliases else { return }
+    var others = MountAliases.Names()
+    swap(&others, &names)  // theirs to write to while `self` decides
+    if aliases.begin(&others, with: path) {
+      while aliases.advance(&others) { body(&self, others.name.span) }
+    }
+    swap(&others, &names)
+  }
+
+  /// The first of the rules that `decide` finds for the names of `path`.
+  mutating func decideNames(
+    _ path: borrowing Span<UInt8>, _ decide: (inout RulesDecider, borrowing Span<UInt8>) -> Decision
+  ) -> Decision {
+    var result: Decision?
+    forEachName(of: path) { decider, name in
+      let decision = decide(&decider, name)
+      result = result?.earlier(decision) ?? decision
+    }
+    return result ?? Decision(.deny, .file, default: .unresolved)
+  }
+
+  /// `decideAll` where there are names to go through for each operation.
+  mutating func decideEach(_ operations: FileOperations, _ path: borrowing Span<UInt8>) -> Decision {
+    var result: Decision?
+    for operation in FileOperation.allCases where operations.contains(FileOperations(operation)) {
+      let one = decide(operation, path: path)
+      result = result?.stricter(one) ?? one
+    }
+    return result ?? Decision(.deny, .file, default: .unresolved)
+  }
+}
+
+extension Decision {
+  /// Of what one list says of two names: by the rule that stands first. The floor stands before all rules, and a default
+  /// counts where there is no rule.
+  func earlier(_ other: Decision) -> Decision {
+    let floor = Default.floor.rawValue
+    if rule == floor || other.rule < 0 && other.rule != floor { return self }
+    if other.rule == floor || rule < 0 { return other }
+    return other.rule < rule ? other : self
+  }
+}
