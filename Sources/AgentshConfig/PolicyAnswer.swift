@@ -17,33 +17,44 @@ package struct PolicyAnswer: Sendable, Equatable {
   private let isNarrowed: Bool
 
   /// Compiles `rules` and answers. Who asks often compiles once and takes the other initializer.
-  package init(_ rules: SessionRules, _ question: PolicyQuestion) throws(PolicyQuestionError) {
+  package init(
+    _ rules: SessionRules, _ question: PolicyQuestion, aliases: MountAliases? = nil
+  ) throws(PolicyQuestionError) {
     let policy: CompiledPolicy
     do throws(PolicyError) { policy = try CompiledPolicy(rules) } catch { throw .policy(error) }
-    try self.init(policy, question)
+    try self.init(policy, question, aliases: aliases)
   }
 
   /// Answers by the same compiled policy that the supervisor uses; the trace goes through the rules one by one.
-  package init(_ policy: CompiledPolicy, _ question: PolicyQuestion) throws(PolicyQuestionError) {
+  /// `aliases`: what mounts there are where the command would run.
+  package init(
+    _ policy: CompiledPolicy, _ question: PolicyQuestion, aliases: MountAliases? = nil
+  ) throws(PolicyQuestionError) {
+    var decider = FileDecider(policy)
+    decider.know(aliases)
     var decided: Decision
     var remark = ""
     switch question.operation {
     case .file(let operation):
-      var decider = FileDecider(policy)
       decided = decider.decide(operation, path: Array(question.subject.utf8).span)
       if let gap = PolicyReader.gap(operation, decided.verdict) {
         remark = "\(gap): the answer is what the file rules say"
       }
     case .socket(let operation):
-      var decider = FileDecider(policy)
       decided = decider.decideSocket(operation, path: Array(question.subject.utf8).span)
       if operation == .listen { remark = "only bind is mediated: the answer is what the rules say" }
     case .exec:
-      var decider = FileDecider(policy)
       decided = decider.decideCommand(Self.command(question))
     case .connect: (decided, remark) = try Self.connect(policy, question)
     case .signal:
       decided = try Self.signal(policy, question)
+    }
+    if [.file, .unixSocket, .command].contains(decided.list),
+      let names = aliases?.others(than: question.subject),
+      !names.isEmpty
+    {
+      remark = [remark, "also mounted as " + names.joined(separator: ", ")].filter { !$0.isEmpty }.joined(
+        separator: "; ")
     }
     self.question = question
     let waits = decided.asks && decided.list != .signal
@@ -52,20 +63,20 @@ package struct PolicyAnswer: Sendable, Equatable {
     policyDecision = decided.verdict.word.description
     rule = policy.ruleName(decided)
     reason = [policy.message(decided), remark].filter { !$0.isEmpty }.joined(separator: "; ")
-    trace = try Self.trace(policy, question, decided)
+    trace = try Self.trace(policy, question, decided, aliases)
     isNarrowed = policy.rules.narrowing != nil
   }
 
   /// Of two policies each one's, as if it were alone.
   private static func trace(
-    _ policy: CompiledPolicy, _ question: PolicyQuestion, _ decided: Decision
+    _ policy: CompiledPolicy, _ question: PolicyQuestion, _ decided: Decision, _ aliases: MountAliases?
   ) throws(PolicyQuestionError) -> [PolicyStep] {
     guard let narrowing = policy.rules.narrowing else {
       return try PolicyStep.trace(policy.rules.main, question, decided)
     }
-    let own = try PolicyAnswer(SessionRules(policy.rules.main), question).trace
+    let own = try PolicyAnswer(SessionRules(policy.rules.main), question, aliases: aliases).trace
     return try own
-      + PolicyAnswer(SessionRules(narrowing), question).trace.map {
+      + PolicyAnswer(SessionRules(narrowing), question, aliases: aliases).trace.map {
         PolicyStep(rule: SessionRules.narrowingMark + $0.rule, matched: $0.matched, why: $0.why)
       }
   }

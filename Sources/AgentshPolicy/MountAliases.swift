@@ -20,11 +20,18 @@ package struct MountPoint: Equatable, Sendable {
 ///
 /// A name is one only where no other mount covers it. What links, hard links and overlays show is none.
 package struct MountAliases: Equatable, Sendable {
-  private let mounts: [MountPoint]
-  /// Of each mount: its parent is not among them, as the root's.
-  private let isTop: [Bool]
+  /// A mount whose texts are ranges of `texts`: plain numbers, so that reading one counts no references.
+  private struct Entry: Equatable {
+    let id, parent: UInt32
+    let device: UInt64
+    /// The parent is not among them, as the root's.
+    let isTop: Bool
+    let root, point: Range<Int>
+  }
+  private var entries: [Entry] = []
+  private var texts: [UInt8] = []
   /// Below which paths something may have another name.
-  private let prefixes: [[UInt8]]
+  private var prefixes: [Range<Int>] = []
 
   /// nil where nothing has two names.
   package init?(_ mounts: [MountPoint]) {
@@ -39,9 +46,31 @@ package struct MountAliases: Equatable, Sendable {
     }
     if found.isEmpty { return nil }
     let known = Set(mounts.map(\.id))
-    self.mounts = mounts
-    isTop = mounts.map { $0.parent == $0.id || !known.contains($0.parent) }
-    prefixes = found.sorted { $0.lexicographicallyPrecedes($1) }
+    for mount in mounts {
+      entries.append(
+        Entry(
+          id: mount.id, parent: mount.parent, device: mount.device,
+          isTop: mount.parent == mount.id || !known.contains(mount.parent), root: keep(mount.root),
+          point: keep(mount.point)))
+    }
+    prefixes = found.sorted { $0.lexicographicallyPrecedes($1) }.map { keep($0) }
+  }
+
+  private mutating func keep(_ text: [UInt8]) -> Range<Int> {
+    texts += text
+    return texts.count - text.count..<texts.count
+  }
+
+  /// The other names of a path, for people.
+  package func others(than path: String) -> [String] {
+    let path = Array(path.utf8)
+    var names = Names()
+    var found: [String] = []
+    guard begin(&names, with: path.span) else { return [] }
+    while advance(&names) {
+      if names.name != path { found.append(String(decoding: names.name, as: UTF8.self)) }
+    }
+    return found
   }
 
   /// Memory for going through the other names of a path; used again, so that nothing is allocated.
@@ -56,11 +85,11 @@ package struct MountAliases: Equatable, Sendable {
 
   /// Begins with the names of `path`. False where it has no other.
   func begin(_ names: inout Names, with path: borrowing Span<UInt8>) -> Bool {
-    for prefix in prefixes where isBelow(path, prefix.span) {
-      guard let index = mount(of: path) else { return false }
-      let mount = mounts[index]
-      names.device = mount.device
-      write(mount.root, path, from: mount.point.count, to: &names.inside)
+    for prefix in prefixes where isBelow(path, texts.span.extracting(prefix)) {
+      guard let index = entry(of: path) else { return false }
+      let (root, start) = (entries[index].root, entries[index].point.count)
+      names.device = entries[index].device
+      write(texts.span.extracting(root), path, from: start, to: &names.inside)
       names.following = 0
       return true
     }
@@ -69,15 +98,17 @@ package struct MountAliases: Equatable, Sendable {
 
   /// Goes on to the next name, which may be the path itself. False after the last.
   func advance(_ names: inout Names) -> Bool {
-    while names.following < mounts.count {
+    while names.following < entries.count {
       let index = names.following
       names.following += 1
-      let mount = mounts[index]
-      guard mount.device == names.device, isBelow(names.inside.span, mount.root.span) else { continue }
+      let (root, point) = (entries[index].root, entries[index].point)
+      guard entries[index].device == names.device,
+        isBelow(names.inside.span, texts.span.extracting(root))
+      else { continue }
       var name: [UInt8] = []
       swap(&name, &names.name)
-      write(mount.point, names.inside.span, from: mount.root.count, to: &name)
-      let isOne = self.mount(of: name.span) == index
+      write(texts.span.extracting(point), names.inside.span, from: root.count, to: &name)
+      let isOne = entry(of: name.span) == index
       swap(&name, &names.name)
       if isOne { return true }
     }
@@ -86,23 +117,22 @@ package struct MountAliases: Equatable, Sendable {
 
   /// Whether other names hang on `path`: moved or removed, what lies below it would have others.
   package func hang(on path: borrowing Span<UInt8>) -> Bool {
-    for prefix in prefixes where isBelow(prefix.span, path) { return true }
+    for prefix in prefixes where isBelow(texts.span.extracting(prefix), path) { return true }
     return false
   }
 
   /// On which mount a path lies: down from the root, from each mount to the first that covers its way.
-  private func mount(of path: borrowing Span<UInt8>) -> Int? {
+  private func entry(of path: borrowing Span<UInt8>) -> Int? {
     var current: Int?
-    for _ in mounts.indices {
+    for _ in entries.indices {
       var nearest: Int?
-      for index in mounts.indices where index != current {
-        let mount = mounts[index]
-        if let current { if isTop[index] || mount.parent != mounts[current].id { continue } }
-        if current == nil, !isTop[index] { continue }
-        guard mount.point.count <= mounts[nearest ?? index].point.count, isBelow(path, mount.point.span)
-        else {
-          continue
-        }
+      for index in entries.indices where index != current {
+        let isNext = current.map { !entries[index].isTop && entries[index].parent == entries[$0].id }
+        guard isNext ?? entries[index].isTop else { continue }
+        let point = entries[index].point
+        guard point.count <= entries[nearest ?? index].point.count,
+          isBelow(path, texts.span.extracting(point))
+        else { continue }
         nearest = index
       }
       guard let nearest else { break }
@@ -123,10 +153,10 @@ private func isBelow(_ path: borrowing Span<UInt8>, _ directory: borrowing Span<
 
 /// `directory` and what follows the first `start` bytes of `path`.
 private func write(
-  _ directory: [UInt8], _ path: borrowing Span<UInt8>, from start: Int, to result: inout [UInt8]
+  _ directory: borrowing Span<UInt8>, _ path: borrowing Span<UInt8>, from start: Int, to result: inout [UInt8]
 ) {
   result.removeAll(keepingCapacity: true)
-  result += directory
+  for index in directory.indices { result.append(directory[index]) }
   // The root's slash is no name below another directory.
   if path.count > start, path.count > 1 || directory.isEmpty {
     for index in start..<path.count { result.append(path[index]) }

@@ -7,11 +7,11 @@ extension RulesDecider {
     of path: borrowing Span<UInt8>, _ body: (inout RulesDecider, borrowing Span<UInt8>) -> Void
   ) {
     body(&self, path)
-    guard let aliases else { return }
+    if aliases == nil { return }
     var others = MountAliases.Names()
     swap(&others, &names)  // theirs to write to while `self` decides
-    if aliases.begin(&others, with: path) {
-      while aliases.advance(&others) { body(&self, others.name.span) }
+    if aliases?.begin(&others, with: path) ?? false {
+      while aliases?.advance(&others) ?? false { body(&self, others.name.span) }
     }
     swap(&others, &names)
   }

@@ -1,6 +1,7 @@
 import AgentshAPI
 import AgentshAudit
 import AgentshConfig
+import AgentshEvent
 import AgentshPolicy
 import AgentshSession
 import AgentshWire
@@ -39,7 +40,7 @@ struct WrapInit: Sendable {
       : nil
     let announcement = try await onThread("wrap-init") { () -> Result<Announcement, SessionError> in
       Result { () throws(SessionError) in
-        try Self.checkCommand(wanted, session, caller)
+        try checkCommand(wanted, session, caller)
         return try director.announce(
           session, caller: caller, pidfd: pidfd, supervise: supervise, traced: traced, restart: restart)
       }
@@ -129,7 +130,7 @@ struct WrapInit: Sendable {
   }
 
   /// The command itself, before anything is started. The supervisor decides again when it is executed.
-  private static func checkCommand(
+  private func checkCommand(
     _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller
   ) throws(SessionError) {
     let policy: CompiledPolicy
@@ -143,13 +144,22 @@ struct WrapInit: Sendable {
       canonical = try withFileRights(uid: caller.uid, gid: caller.gid) { canonicalFile(wanted.agentCommand) }
     } catch { throw .failed("the command cannot be looked at with your rights: \(error)") }
     let decision = decideCommand(
-      policy, called: called, canonical: canonical, arguments: wanted.agentArgs)
+      policy, called: called, canonical: canonical, arguments: wanted.agentArgs,
+      aliases: MountAliases(of: String(caller.pid)))
     // One that has to be approved is held when it is executed.
     if decision.permits || decision.asks { return }
-    let message = policy.message(decision)
+    let (rule, message) = (policy.ruleName(decision), policy.message(decision))
+    services.record(
+      services.lifecycle.commandDenied(
+        session.details.id, pid: caller.pid, command: wanted.agentCommand,
+        canonical: String(decoding: canonical, as: UTF8.self), arguments: wanted.agentArgs,
+        policy: PolicyOutcome(
+          decision: decision.verdict.word.description, effectiveDecision: "deny", rule: rule,
+          message: message.isEmpty ? nil : message)),
+      owner: session.details.ownerUID)
     throw SessionError(
       .forbidden, .commandDenied,
-      "the policy \(session.details.policyName) denies \(wanted.agentCommand): rule \(policy.ruleName(decision))"
+      "the policy \(session.details.policyName) denies \(wanted.agentCommand): rule \(rule)"
         + (message.isEmpty ? "" : ": \(message)"))
   }
 
@@ -176,9 +186,10 @@ struct WrapInit: Sendable {
 
 /// What the policy says of a command that agentsh itself is to start.
 func decideCommand(
-  _ policy: CompiledPolicy, called: [UInt8], canonical: [UInt8], arguments: [String]
+  _ policy: CompiledPolicy, called: [UInt8], canonical: [UInt8], arguments: [String], aliases: MountAliases?
 ) -> Decision {
   var decider = FileDecider(policy)
+  decider.know(aliases)
   let request = CommandRequest(
     canonical: canonical, called: called, calledNameCounts: true,
     arguments: Array(arguments.joined(separator: " ").utf8), depth: 0)

@@ -87,6 +87,10 @@ private struct OwnEvent: WireCodable {
   var session: String
   var time: UInt64
   var type: String
+  // What is asked for, beside the type.
+  var decision: String?
+  var effective: String?
+  var path: String?
   var json: String
 
   init(_ event: Event, number: UInt64, owner: UInt32) {
@@ -95,6 +99,9 @@ private struct OwnEvent: WireCodable {
     session = event.sessionID
     time = event.timestamp
     type = event.type
+    decision = event.policy?.decision
+    effective = event.policy?.effectiveDecision
+    path = event.path
     json = String(decoding: event.json, as: UTF8.self)
   }
 
@@ -104,6 +111,9 @@ private struct OwnEvent: WireCodable {
     writer.value(session)
     writer.integer(time)
     writer.value(type)
+    writer.value(decision)
+    writer.value(effective)
+    writer.value(path)
     writer.value(json)
   }
 
@@ -113,6 +123,9 @@ private struct OwnEvent: WireCodable {
     session = try reader.value()
     time = try reader.value()
     type = try reader.value()
+    decision = try reader.value()
+    effective = try reader.value()
+    path = try reader.value()
     json = try reader.value()
   }
 }
@@ -126,7 +139,7 @@ private struct OwnEventConversion: IntakeSource {
     try reader.finish()
     let row = AuditRows.Row(
       stream: stream, number: event.number, owner: event.owner, session: event.session, time: event.time,
-      type: event.type)
+      type: event.type, decision: event.decision, effective: event.effective, path: event.path)
     rows.add(row) { $0.object(event.json) }
   }
 }

@@ -44,6 +44,23 @@ package struct LifecycleEvents: Sendable {
     return result
   }
 
+  /// A command that was not started, for the policy denies it: as the supervisor tells of one inside. `pid`: who asked.
+  package func commandDenied(
+    _ session: String, pid: Int32, command: String, canonical: String, arguments: [String],
+    policy: PolicyOutcome
+  ) -> Event {
+    var result = event("execve", session, [("errno", .number(13))])
+    result.pid = pid
+    result.policy = policy
+    result.depth = 0
+    result.path = canonical
+    result.filename = canonical
+    result.rawFilename = command
+    result.argv = [command] + arguments
+    result.effectiveAction = "blocked"
+    return result
+  }
+
   /// One of the owner's limits, by its key in the configuration.
   package func limitReached(_ session: String, limit: String) -> Event {
     event("limit_reached", session, [("limit", .text(limit))])

@@ -197,6 +197,13 @@ import Testing
     #expect(denied.status == 126, "\(denied)")
     #expect(denied.errors.contains("no-touching") && denied.errors.contains("hands off"), "\(denied)")
     #expect(!place.exists(place.workspace + "/ran"))
+    // Recorded as one that is denied inside.
+    let events = try place.events(["--decision", "deny"])
+    try #require(events.count == 1, "\(events)")
+    let told = (events[0]["policy"] as? [String: Any])?["rule"] as? String
+    #expect(events[0]["type"] as? String == "execve" && told == "no-touching", "\(events)")
+    #expect(events[0]["path"] as? String == "/usr/bin/touch" && events[0]["depth"] as? Int == 0, "\(events)")
+    #expect((events[0]["argv"] as? [String])?.last == "ran", "\(events)")
     let nested = try place.wrap(["sh", "-c", "touch ran"], policy: policy)
     #expect(nested.status == 126, "\(nested)")
     #expect(!place.exists(place.workspace + "/ran"))
