@@ -12,7 +12,7 @@ final class RemoteMounts: Sendable {
 
   /// By one thread at a time.
   func take(_ mounts: [Mount]) {
-    let names = mounts.filter { Self.remoteTypes.contains(String($0.type)) || $0.type.hasPrefix("fuse") }
+    let names = mounts.filter { Self.remoteTypes.contains($0.type) || $0.type.hasPrefix("fuse") }
       .map { PathText($0.point) }
     if names.map(\.text) == known?.names.map(\.text) ?? [] { return }
     let box = names.isEmpty ? 0 : unsafe UInt(bitPattern: Unmanaged.passRetained(Names(names)).toOpaque())

@@ -35,7 +35,7 @@ package enum CgroupPlace {
   }
 
   private static func directory(of group: Substring, mounts: String) -> String? {
-    for mount in Mount.all(in: mounts) where mount.type == "cgroup2" {
+    for mount in Mount.all(in: Array(mounts.utf8)) where mount.type == "cgroup2" {
       guard let rest = below(group, root: String(decoding: mount.root, as: UTF8.self)) else { continue }
       let point = String(decoding: mount.point, as: UTF8.self)
       return rest.isEmpty ? point : (point == "/" ? "" : point) + rest

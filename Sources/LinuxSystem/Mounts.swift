@@ -7,15 +7,18 @@ package struct Mount {
   package let root: [UInt8]
   /// Where it is mounted.
   package let point: [UInt8]
-  package let type: Substring
+  package let type: String
 
   /// All that `process` sees, where that may be read.
   package static func all(of process: String = "self") throws(SystemCallError) -> [Mount] {
-    all(in: String(decoding: try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get(), as: UTF8.self))
+    all(in: try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get())
   }
 
   /// The mounts of a mountinfo text; lines that are none are passed over.
-  package static func all(in text: String) -> [Mount] { text.split(separator: "\n").compactMap(Mount.init) }
+  /// By bytes: names need not be UTF-8, and a character may begin with a separator and go on.
+  package static func all(in text: [UInt8]) -> [Mount] {
+    text.split(separator: UInt8(ascii: "\n")).compactMap(Mount.init)
+  }
 
   /// Where control groups are mounted, of both versions, and where they may yet be. `cgroups(7)`
   package static func controlGroups() -> Set<String> {
@@ -28,25 +31,31 @@ package struct Mount {
   }
 
   /// id parent device root point options… - type source options
-  private init?(_ line: Substring) {
-    let fields = line.split(separator: " ")
-    guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 1 else { return nil }
-    let numbers = fields[2].split(separator: ":").map { UInt64($0) }
-    guard let id = UInt32(fields[0]), let parent = UInt32(fields[1]), numbers.count == 2,
-      let major = numbers[0], let minor = numbers[1]
+  private init?(_ line: ArraySlice<UInt8>) {
+    let fields = line.split(separator: UInt8(ascii: " "))
+    guard let dash = fields.firstIndex(of: [UInt8(ascii: "-")]), dash >= 6, fields.count > dash + 1 else {
+      return nil
+    }
+    let numbers = fields[2].split(separator: UInt8(ascii: ":"))
+    guard numbers.count == 2, let id = Self.number(fields[0]), let parent = Self.number(fields[1]),
+      let major = Self.number(numbers[0]), let minor = Self.number(numbers[1])
     else { return nil }
     self.id = id
     self.parent = parent
-    device = major << 32 | minor
+    device = UInt64(major) << 32 | UInt64(minor)
     root = Self.unescaped(fields[3])
     point = Self.unescaped(fields[4])
-    type = fields[dash + 1]
+    type = String(decoding: fields[dash + 1], as: UTF8.self)
+  }
+
+  private static func number(_ text: ArraySlice<UInt8>) -> UInt32? {
+    UInt32(String(decoding: text, as: UTF8.self))
   }
 
   /// Blank, tab, newline and backslash are written as three octal digits.
-  private static func unescaped(_ text: Substring) -> [UInt8] {
+  private static func unescaped(_ text: ArraySlice<UInt8>) -> [UInt8] {
     var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
+    var rest = text
     while let byte = rest.popFirst() {
       if byte == UInt8(ascii: "\\"), rest.count >= 3,
         let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)

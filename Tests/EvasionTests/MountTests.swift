@@ -22,6 +22,17 @@ import Testing
     return (box, { $0.replacing(outside, with: alias) })
   }
 
+  /// What is below `path` is neither read nor written; all else is allowed.
+  private func closing(_ path: String, _ box: Sandbox) throws -> String {
+    try box.place.policy(
+      """
+      file_rules:
+        - {name: closed, paths: ["\(path)/**"], operations: [read, write], decision: deny}
+        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+      command_rules: [{name: all, commands: ["*"], decision: allow}]
+      """, name: "closing")
+  }
+
   @Test(arguments: Caller.allCases) func `no file is reached by the other name of its directory`(
     caller: Caller
   ) throws {
@@ -117,13 +128,7 @@ import Testing
     for path in [folder, folder + "/deep", alias] { try box.place.makeDirectory(path) }
     try box.place.write("SECRET", to: folder + "/deep/file")
     try box.place.mountPrivately("mount --bind \(folder)/deep \(alias)")
-    let policy = try box.place.policy(
-      """
-      file_rules:
-        - {name: no-alias, paths: ["\(alias)/**"], operations: [read, write], decision: deny}
-        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
-      command_rules: [{name: all, commands: ["*"], decision: allow}]
-      """, name: "moved")
+    let policy = try closing(alias, box)
     for name in [folder + "/deep", folder] {
       let script = "mv \(name) \(name)-away 2>&1; cat \(folder)*/deep*/file"
       let inside = try box.place.wrap(["sh", "-c", script], policy: policy)
@@ -146,13 +151,7 @@ import Testing
     for path in [folder, alias] { try box.place.makeDirectory(path) }
     try box.place.write("SECRET", to: folder + "/file")
     try box.place.mountPrivately("mount --bind \(folder) \(alias)")
-    let policy = try box.place.policy(
-      """
-      file_rules:
-        - {name: no-alias, paths: ["\(alias)/**"], operations: [read, write], decision: deny}
-        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
-      command_rules: [{name: all, commands: ["*"], decision: allow}]
-      """, name: "renamed")
+    let policy = try closing(alias, box)
     let script = "touch began; while [ ! -e renamed ]; do sleep 0.02; done; cat \(folder)-away/file"
     let running = try box.place.start(
       box.place.wrapping(["sh", "-c", script], policy: policy, options: ["--quiet"]))
