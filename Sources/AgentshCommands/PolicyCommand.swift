@@ -99,7 +99,7 @@ struct PolicyCommand: ParsableCommand {
           if let with { try SessionRules(main, narrowedBy: rules(with)) } else { SessionRules(main) }
         let asked = try PolicyQuestion(
           op: question.op, path: question.path, arguments: question.arguments, context: local.policyContext)
-        return try PolicyAnswer(together, asked, aliases: MountAliases(of: "self"))
+        return try PolicyAnswer(together, asked, mounts: MountTable(of: "self"))
       } catch let error as LoadFailure {
         throw CommandFailure("\(error)")
       } catch let error as CombinationError {

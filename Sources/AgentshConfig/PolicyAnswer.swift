@@ -18,20 +18,20 @@ package struct PolicyAnswer: Sendable, Equatable {
 
   /// Compiles `rules` and answers. Who asks often compiles once and takes the other initializer.
   package init(
-    _ rules: SessionRules, _ question: PolicyQuestion, aliases: MountAliases? = nil
+    _ rules: SessionRules, _ question: PolicyQuestion, mounts: MountTable? = nil
   ) throws(PolicyQuestionError) {
     let policy: CompiledPolicy
     do throws(PolicyError) { policy = try CompiledPolicy(rules) } catch { throw .policy(error) }
-    try self.init(policy, question, aliases: aliases)
+    try self.init(policy, question, mounts: mounts)
   }
 
   /// Answers by the same compiled policy that the supervisor uses; the trace goes through the rules one by one.
-  /// `aliases`: what mounts there are where the command would run.
+  /// `mounts`: those there are where the command would run.
   package init(
-    _ policy: CompiledPolicy, _ question: PolicyQuestion, aliases: MountAliases? = nil
+    _ policy: CompiledPolicy, _ question: PolicyQuestion, mounts: MountTable? = nil
   ) throws(PolicyQuestionError) {
     var decider = FileDecider(policy)
-    decider.know(aliases)
+    decider.know(mounts)
     var decided: Decision
     var remark = ""
     switch question.operation {
@@ -50,7 +50,7 @@ package struct PolicyAnswer: Sendable, Equatable {
       decided = try Self.signal(policy, question)
     }
     if [.file, .unixSocket, .command].contains(decided.list),
-      let names = aliases?.others(than: question.subject),
+      let names = mounts?.others(than: question.subject),
       !names.isEmpty
     {
       remark = [remark, "also mounted as " + names.joined(separator: ", ")].filter { !$0.isEmpty }.joined(
@@ -63,20 +63,20 @@ package struct PolicyAnswer: Sendable, Equatable {
     policyDecision = decided.verdict.word.description
     rule = policy.ruleName(decided)
     reason = [policy.message(decided), remark].filter { !$0.isEmpty }.joined(separator: "; ")
-    trace = try Self.trace(policy, question, decided, aliases)
+    trace = try Self.trace(policy, question, decided, mounts)
     isNarrowed = policy.rules.narrowing != nil
   }
 
   /// Of two policies each one's, as if it were alone.
   private static func trace(
-    _ policy: CompiledPolicy, _ question: PolicyQuestion, _ decided: Decision, _ aliases: MountAliases?
+    _ policy: CompiledPolicy, _ question: PolicyQuestion, _ decided: Decision, _ mounts: MountTable?
   ) throws(PolicyQuestionError) -> [PolicyStep] {
     guard let narrowing = policy.rules.narrowing else {
       return try PolicyStep.trace(policy.rules.main, question, decided)
     }
-    let own = try PolicyAnswer(SessionRules(policy.rules.main), question, aliases: aliases).trace
+    let own = try PolicyAnswer(SessionRules(policy.rules.main), question, mounts: mounts).trace
     return try own
-      + PolicyAnswer(SessionRules(narrowing), question, aliases: aliases).trace.map {
+      + PolicyAnswer(SessionRules(narrowing), question, mounts: mounts).trace.map {
         PolicyStep(rule: SessionRules.narrowingMark + $0.rule, matched: $0.matched, why: $0.why)
       }
   }

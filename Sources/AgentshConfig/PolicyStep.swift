@@ -15,7 +15,8 @@ package struct PolicyStep: Sendable, Equatable {
     if decided.rule == Decision.Default.floor.rawValue {
       return [
         PolicyStep(
-          rule: "agentsh-floor", matched: true, why: "agentsh itself, or a control group; before every rule")
+          rule: "agentsh-floor", matched: true,
+          why: "agentsh itself, a control group, or a second /proc; before every rule")
       ]
     }
     for (index, name, mismatch) in try mismatches(rules, question) where index <= last {

@@ -226,7 +226,7 @@ extension Mediator {
   private func mayBeForeign(_ image: ExecImage, _ exec: borrowing PreparedExec) -> Bool {
     guard image.isWhole, hasRegisteredFormats() else { return false }
     var decider = FileDecider(policy)
-    decider.know(frame.mounts.aliases)
+    decider.know(frame.mounts.table)
     let request = CommandRequest(
       canonical: Array(image.name.utf8), called: Array(image.name.utf8), calledNameCounts: false,
       arguments: image.arguments.joined(from: 1), depth: exec.depth)

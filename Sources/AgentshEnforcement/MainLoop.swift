@@ -70,7 +70,7 @@ struct MainLoop: ~Copyable {
     let mounts = supervisor.mediator.frame.mounts
     if changed { mountsAreKnown = false }
     let now = monotonicClock()
-    guard !mountsAreKnown || (now >= nextMounts && (!isTold || mounts.aliases != nil)) else { return }
+    guard !mountsAreKnown || (now >= nextMounts && (!isTold || mounts.table != nil)) else { return }
     mountsAreKnown = mounts.refresh()
     nextMounts = now + Self.mountsNanoseconds
   }

@@ -5,7 +5,7 @@ import Synchronization
 /// The mounts that the tree sees: at the start, and whenever they change. The tree itself cannot mount.
 final class Mounts: Sendable {
   let remote = RemoteMounts()
-  private let newest = Mutex<MountAliases?>(nil)
+  private let newest = Mutex<MountTable?>(nil)
   /// Counts the changes of `newest`.
   private let generation = Atomic<UInt64>(0)
 
@@ -20,26 +20,28 @@ final class Mounts: Sendable {
 
   private func take(_ mounts: [Mount]) {
     remote.take(mounts)
-    let aliases = MountAliases(
+    let table = MountTable(
       mounts.map {
-        MountPoint(id: $0.id, parent: $0.parent, device: $0.device, root: $0.root, point: $0.point)
+        MountPoint(
+          id: $0.id, parent: $0.parent, device: $0.device, root: $0.root, point: $0.point,
+          isClosed: $0.showsProcessesElsewhere)
       })
     newest.withLock { newest in
-      guard newest != aliases else { return }
-      newest = aliases
+      guard newest != table else { return }
+      newest = table
       generation.add(1, ordering: .releasing)
     }
   }
 
-  /// What else paths may be called.
-  var aliases: MountAliases? { newest.withLock { $0 } }
+  /// nil where they say nothing of paths.
+  var table: MountTable? { newest.withLock { $0 } }
 
   /// At the begin of a call: what its thread knows is the newest then.
   func tell(_ scratch: inout Scratch) {
     let generation = generation.load(ordering: .acquiring)
     if generation == scratch.mountsKnown { return }
     scratch.mountsKnown = generation
-    scratch.aliases = aliases
-    scratch.decider.know(scratch.aliases)
+    scratch.mounts = table
+    scratch.decider.know(scratch.mounts)
   }
 }

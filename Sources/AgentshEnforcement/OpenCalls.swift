@@ -445,6 +445,13 @@ extension Mediator {
       hold(notification, scratch)
       return
     }
+    if opened >= 0, isOfProcessElsewhere(Int32(opened), scratch.name) {
+      closeDescriptor(Int32(opened))
+      finish(
+        notification, request, Decision(.deny, .file, default: .floor), operation, -Int(EACCES), &scratch,
+        started)
+      return
+    }
     var outcome = Recorder.Outcome(
       .file, notification, operation: operation.rawValue, decision: decision,
       errno: opened < 0 ? Int32(truncatingIfNeeded: -opened) : 0, started: started)

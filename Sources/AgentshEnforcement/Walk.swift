@@ -79,7 +79,7 @@ extension Mediator {
     if component.elementsEqual(".".utf8) { return isDirectory(walker.current) ? 0 : ENOTDIR }
     if component.elementsEqual("..".utf8) { return walker.goUp(frame.root) }
     let inProc = isProc(walker.current)
-    if inProc, !mayEnter(notification, walker.name, component) { return EACCES }
+    if inProc, !isOurProc(walker.name) || !mayEnter(notification, walker.name, component) { return EACCES }
     if inProc, walker.name.equals("/proc") {
       guard let own = processID(of: notification.thread) else { return ESRCH }
       if component.elementsEqual("self".utf8), follow { return walker.splice("\(own)", inDirectory: true) }
@@ -190,7 +190,7 @@ extension Mediator {
     }
   }
 
-  private func isProc(_ descriptor: Int32) -> Bool {
+  func isProc(_ descriptor: Int32) -> Bool {
     var information = statfs()
     // SAFETY: `information` lives across the call.
     let result = unsafe withUnsafeMutablePointer(to: &information) {

@@ -19,10 +19,10 @@ package struct FileDecider: ~Copyable {
     }
   }
 
-  /// What else paths may be called, from now on; nil where nothing has two names.
-  package mutating func know(_ aliases: MountAliases?) {
-    main.aliases = aliases
-    narrowing?.aliases = aliases
+  /// What mounts there are from now on; nil where they say nothing.
+  package mutating func know(_ mounts: MountTable?) {
+    main.mounts = mounts
+    narrowing?.mounts = mounts
   }
 
   /// Decides `operation` on the canonical absolute path of an object.

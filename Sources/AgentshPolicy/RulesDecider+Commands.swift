@@ -16,7 +16,8 @@ extension RulesDecider {
   private mutating func commandRule(
     _ name: borrowing Span<UInt8>, _ request: borrowing CommandRequest
   ) -> Decision? {
-    if aliases == nil { return firstCommandRule(name, request) }
+    if mounts == nil { return firstCommandRule(name, request) }
+    if mounts?.closes(name) ?? false { return Decision(.deny, .command, default: .floor) }
     var result: Decision?
     forEachName(of: name) { decider, name in
       guard let decision = decider.firstCommandRule(name, request) else { return }

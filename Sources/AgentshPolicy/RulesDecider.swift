@@ -10,9 +10,9 @@ struct RulesDecider: ~Copyable {
   private let fileList: PathList
   private let socketList: PathList
   let commandList: CommandList
-  /// What else a path may be called; nil where nothing has two names.
-  var aliases: MountAliases?
-  var names = MountAliases.Names()
+  /// nil where mounts say nothing.
+  var mounts: MountTable?
+  var names = MountTable.Names()
 
   /// Reserves `limits` for files, a quarter or less of it for sockets and for commands.
   init(_ policy: CompiledRules, limits: PathCacheLimits) {
@@ -36,8 +36,8 @@ struct RulesDecider: ~Copyable {
   /// Decides `operation` on the canonical absolute path of an object, by all of its names.
   @inline(__always)
   mutating func decide(_ operation: FileOperation, path: borrowing Span<UInt8>) -> Decision {
-    aliases == nil
-      ? decideName(operation, path) : decideNames(path) { $0.decideName(operation, $1) }
+    mounts == nil
+      ? decideName(operation, path) : decideNames(.file, path) { $0.decideName(operation, $1) }
   }
 
   @inline(__always)
@@ -50,7 +50,7 @@ struct RulesDecider: ~Copyable {
   /// Decides several operations on one path, as an open that creates, truncates and writes: the decision of the
   /// strictest (deny, approve, soft_delete, redirect, audit, allow). Denies when there is no operation.
   mutating func decideAll(_ operations: FileOperations, path: borrowing Span<UInt8>) -> Decision {
-    if aliases != nil { return decideEach(operations, path) }
+    if mounts != nil { return decideEach(operations, path) }
     let end = files.walk(path)
     var rest = operations.intersection(.all).rawValue
     var result: Decision?
@@ -65,8 +65,9 @@ struct RulesDecider: ~Copyable {
 
   /// Decides what is done with the socket at a canonical absolute path, or the abstract socket `@name`.
   mutating func decideSocket(_ operation: SocketOperation, path: borrowing Span<UInt8>) -> Decision {
-    aliases == nil
-      ? decideSocketName(operation, path) : decideNames(path) { $0.decideSocketName(operation, $1) }
+    mounts == nil
+      ? decideSocketName(operation, path)
+      : decideNames(.unixSocket, path) { $0.decideSocketName(operation, $1) }
   }
 
   private mutating func decideSocketName(_ operation: SocketOperation, _ path: borrowing Span<UInt8>)
@@ -142,7 +143,7 @@ extension RulesDecider {
   /// All operations that may be done to what has the name `path`.
   mutating func permitted(_ path: borrowing Span<UInt8>) -> FileOperations {
     var result = FileOperations()
-    if aliases != nil {
+    if mounts != nil {
       for operation in FileOperation.allCases where decide(operation, path: path).permits {
         result.insert(FileOperations(operation))
       }

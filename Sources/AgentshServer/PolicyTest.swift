@@ -22,7 +22,7 @@ struct PolicyTest: Sendable {
           if let session { session.details.rules } else {
             try policies.named(wanted.policy, caller, context, true).rules
           }
-        return try Self.answer(wanted, rules, context, aliases: MountAliases(of: String(caller.pid)))
+        return try Self.answer(wanted, rules, context, mounts: MountTable(of: String(caller.pid)))
       }
     }
   }
@@ -33,12 +33,12 @@ struct PolicyTest: Sendable {
   }
 
   private static func answer(
-    _ wanted: PolicyTestRequest, _ rules: SessionRules, _ context: PolicyContext, aliases: MountAliases?
+    _ wanted: PolicyTestRequest, _ rules: SessionRules, _ context: PolicyContext, mounts: MountTable?
   ) throws(SessionError) -> PolicyTestResponse {
     do throws(PolicyQuestionError) {
       let question = try PolicyQuestion(
         op: wanted.operation, path: wanted.path, arguments: wanted.args ?? [], context: context)
-      let answer = try PolicyAnswer(rules, question, aliases: aliases)
+      let answer = try PolicyAnswer(rules, question, mounts: mounts)
       return PolicyTestResponse(
         decision: answer.decision, policyDecision: answer.policyDecision, reason: answer.reason,
         rule: answer.rule)

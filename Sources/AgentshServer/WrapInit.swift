@@ -145,7 +145,7 @@ struct WrapInit: Sendable {
     } catch { throw .failed("the command cannot be looked at with your rights: \(error)") }
     let decision = decideCommand(
       policy, called: called, canonical: canonical, arguments: wanted.agentArgs,
-      aliases: MountAliases(of: String(caller.pid)))
+      mounts: MountTable(of: String(caller.pid)))
     // One that has to be approved is held when it is executed.
     if decision.permits || decision.asks { return }
     let (rule, message) = (policy.ruleName(decision), policy.message(decision))
@@ -186,10 +186,10 @@ struct WrapInit: Sendable {
 
 /// What the policy says of a command that agentsh itself is to start.
 func decideCommand(
-  _ policy: CompiledPolicy, called: [UInt8], canonical: [UInt8], arguments: [String], aliases: MountAliases?
+  _ policy: CompiledPolicy, called: [UInt8], canonical: [UInt8], arguments: [String], mounts: MountTable?
 ) -> Decision {
   var decider = FileDecider(policy)
-  decider.know(aliases)
+  decider.know(mounts)
   let request = CommandRequest(
     canonical: canonical, called: called, calledNameCounts: true,
     arguments: Array(arguments.joined(separator: " ").utf8), depth: 0)

@@ -14,6 +14,11 @@ package struct Mount {
     all(in: try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get())
   }
 
+  /// A procfs, or a part of one, that is not where /proc has it: what its names say of processes is not what /proc's do.
+  package var showsProcessesElsewhere: Bool {
+    type == "proc" && point != Array("/proc".utf8) + (root.count == 1 ? [] : root)
+  }
+
   /// The mounts of a mountinfo text; lines that are none are passed over.
   /// By bytes: names need not be UTF-8, and a character may begin with a separator and go on.
   package static func all(in text: [UInt8]) -> [Mount] {

@@ -122,14 +122,14 @@ private func reference() throws -> CompiledPolicy {
     func mount(_ id: UInt32, _ root: String, _ point: String) -> MountPoint {
       MountPoint(id: id, parent: id - 1, device: 8, root: Array(root.utf8), point: Array(point.utf8))
     }
-    let aliases = MountAliases([mount(1, "/", "/"), mount(2, "/usr/bin", "/tools")])
+    let mounts = MountTable([mount(1, "/", "/"), mount(2, "/usr/bin", "/tools")])
     let question = try PolicyQuestion(op: "exec", path: "/tools/rm", arguments: ["x"], context: context)
-    let answer = try PolicyAnswer(try reference(), question, aliases: aliases)
+    let answer = try PolicyAnswer(try reference(), question, mounts: mounts)
     #expect(answer.rule == "allow-basic" && answer.reason == "also mounted as /usr/bin/rm", "\(answer)")
     #expect(answer.trace.last?.matched == true && answer.trace.last?.rule == "allow-basic")
     let connect = try PolicyQuestion(op: "net_connect", path: "example.com", context: context)
     #expect(
-      try PolicyAnswer(try reference(), connect, aliases: aliases) == PolicyAnswer(try reference(), connect))
+      try PolicyAnswer(try reference(), connect, mounts: mounts) == PolicyAnswer(try reference(), connect))
   }
 
   @Test func `of two policies the stricter answers, and the explanation goes through both`() throws {

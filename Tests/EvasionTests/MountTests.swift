@@ -164,6 +164,69 @@ import Testing
     #expect(try box.place.run(["/bin/cat", folder + "-away/file"]).output == "SECRET")
   }
 
+  /// `self` of another procfs is the supervisor, when the supervisor opens it.
+  @Test(arguments: Caller.allCases) func `a second procfs shows nothing`(caller: Caller) throws {
+    let box = try Sandbox(as: caller)
+    let other = box.place.directory + "/procfs"
+    try box.place.makeDirectory(other)
+    try box.place.mountPrivately("mount -t proc proc \(other)")
+    let sleeper = try box.place.start(["/usr/bin/env", "TOLD=SECRET", "/usr/bin/sleep", "60"])
+    #expect(eventually { box.place.processes(named: "sleep").contains { $0.pid == sleeper.pid } })
+    let ways = [
+      ("memory of the opener", "exec 3<>\(other)/self/mem && echo reached"),
+      ("memory of the parent", "exec 3<>\(other)/$PPID/mem && echo reached"),
+      ("environment of a process outside", "grep -aq SECRET \(other)/\(sleeper.pid)/environ && echo reached"),
+      ("memory map of the opener", "cd \(other)/self && grep -q . maps && echo reached"),
+      ("link of another's root", "cat \(other)/\(sleeper.pid)/root/etc/hostname && echo reached"),
+    ]
+    for (way, script) in ways {
+      // The parent is a shell of the same caller, bare; inside it is that or the supervisor.
+      let words = ["sh", "-c", script]
+      let bare = try box.bare(["/bin/sh", "-c", "sh -c '\(script)'; exit $?"])
+      #expect(bare.reached, "\(way) does not work bare: \(bare)")
+      let inside = try box.inside(words)
+      box.note("a second procfs", way, inside)
+      #expect(!inside.reached && inside.errors.contains("Permission denied"), "\(way): \(inside)")
+    }
+    #expect(try box.place.denials().contains { $0.hasPrefix("agentsh-floor \(other)/") })
+    #expect(try box.inside(["sh", "-c", "cat /proc/self/maps | grep -q . && echo own"]).output == "own\n")
+  }
+
+  /// Opened in the moment in which the supervisor does not know of the mount yet.
+  @Test(arguments: Caller.allCases) func `nor does one that was mounted a moment ago`(caller: Caller) throws {
+    let box = try Sandbox(as: caller)
+    let other = box.place.directory + "/procfs"
+    try box.place.makeDirectory(other)
+    try box.place.mountPrivately("true")
+    let script = """
+      import os
+      reached = denied = absent = 0
+      open("began", "w").close()
+      while not os.path.exists("over"):
+          for _ in range(200):
+              try:
+                  os.close(os.open("\(other)/self/mem", os.O_RDWR))
+                  reached += 1
+              except PermissionError: denied += 1
+              except FileNotFoundError: absent += 1
+      print("reached" if reached else "none", denied > 0, absent > 0)
+      """
+    func run(_ words: [String]) throws -> Outcome {
+      try box.restore()
+      let running = try box.place.start(words)
+      #expect(eventually { box.place.exists(box.place.workspace + "/began") })
+      try box.place.mountPrivately(
+        "for i in $(seq 60); do mount -t proc proc \(other); sleep 0.01; umount -l \(other); sleep 0.01; done"
+      )
+      try box.place.write("", to: box.place.workspace + "/over")
+      return running.finish(timeout: .seconds(20))
+    }
+    let words = ["/usr/bin/python3", "-c", script]
+    #expect(try run(words).output == "reached False True\n")
+    let inside = try run(box.place.wrapping(words, policy: box.policy, options: ["--quiet"]))
+    #expect(inside.output == "none True True\n", "\(inside)")
+  }
+
   @Test(arguments: Caller.allCases) func `our own files are not reached by another name`(caller: Caller)
     throws
   {

@@ -31,6 +31,19 @@ import Testing
     }
   }
 
+  @Test func `a procfs elsewhere than at /proc is told apart`() {
+    for (root, point, elsewhere) in [
+      ("/", "/proc", false), ("/sys", "/proc/sys", false), ("/irq", "/proc/irq", false),
+      ("/", "/jail/proc", true),
+      ("/", "/proc/tty", true), ("/12", "/proc/99", true), ("/12", "/x", true), ("/", "/proc2", true),
+    ] {
+      let found = mounts(Array("9 8 0:21 \(root) \(point) rw - proc proc rw\n".utf8))
+      #expect(found.map(\.showsProcessesElsewhere) == [elsewhere], "\(root) \(point)")
+    }
+    #expect(
+      mounts(Array("9 8 0:22 / /x rw - sysfs sysfs rw\n".utf8)).map(\.showsProcessesElsewhere) == [false])
+  }
+
   @Test func `the root is among our own`() throws {
     let found = try Mount.all()
     #expect(found.contains { $0.point == [UInt8(ascii: "/")] } && Set(found.map(\.id)).count == found.count)

@@ -116,7 +116,7 @@ struct PolicyBenchmark {
   }
 
   /// As on a machine with containers: file systems of their own, and one directory of the root's in another place.
-  private static let aliases = MountAliases(
+  private static let aliases = MountTable(
     (1...40).map { (number: UInt32) in
       let (root, point) =
         number == 1

@@ -1,5 +1,5 @@
-// An object with several names (`MountAliases`): the first rule that matches one of them decides, as if its patterns were
-// written for every name.
+// What mounts say (`MountTable`). Of an object with several names the first rule that matches one of them decides, as if
+// its patterns were written for every name; and nothing is permitted on a mount that is closed.
 
 extension RulesDecider {
   /// Calls `body` with `path`, and with each of its other names.
@@ -7,25 +7,27 @@ extension RulesDecider {
     of path: borrowing Span<UInt8>, _ body: (inout RulesDecider, borrowing Span<UInt8>) -> Void
   ) {
     body(&self, path)
-    if aliases == nil { return }
-    var others = MountAliases.Names()
+    if mounts == nil { return }
+    var others = MountTable.Names()
     swap(&others, &names)  // theirs to write to while `self` decides
-    if aliases?.begin(&others, with: path) ?? false {
-      while aliases?.advance(&others) ?? false { body(&self, others.name.span) }
+    if mounts?.begin(&others, with: path) ?? false {
+      while mounts?.advance(&others) ?? false { body(&self, others.name.span) }
     }
     swap(&others, &names)
   }
 
   /// The first of the rules that `decide` finds for the names of `path`.
   mutating func decideNames(
-    _ path: borrowing Span<UInt8>, _ decide: (inout RulesDecider, borrowing Span<UInt8>) -> Decision
+    _ list: RuleList, _ path: borrowing Span<UInt8>,
+    _ decide: (inout RulesDecider, borrowing Span<UInt8>) -> Decision
   ) -> Decision {
+    if mounts?.closes(path) ?? false { return Decision(.deny, list, default: .floor) }
     var result: Decision?
     forEachName(of: path) { decider, name in
       let decision = decide(&decider, name)
       result = result?.earlier(decision) ?? decision
     }
-    return result ?? Decision(.deny, .file, default: .unresolved)
+    return result ?? Decision(.deny, list, default: .unresolved)
   }
 
   /// `decideAll` where there are names to go through for each operation.

@@ -5,35 +5,43 @@ package struct MountPoint: Equatable, Sendable {
   let device: UInt64
   /// The directory of the file system that is mounted, and where that is; empty for `/`.
   let root, point: [UInt8]
+  /// Nothing on it is permitted, whatever the policy says.
+  let isClosed: Bool
 
-  package init(id: UInt32, parent: UInt32, device: UInt64, root: [UInt8], point: [UInt8]) {
+  package init(
+    id: UInt32, parent: UInt32, device: UInt64, root: [UInt8], point: [UInt8], isClosed: Bool = false
+  ) {
     self.id = id
     self.parent = parent
     self.device = device
     self.root = root.count == 1 ? [] : root
     self.point = point.count == 1 ? [] : point
+    self.isClosed = isClosed
   }
 }
 
-/// The other names that mounts give to what a path names: a directory that is mounted at two places (a bind mount, a
+/// What mounts say of paths. Other names for what a path names: a directory that is mounted at two places (a bind mount, a
 /// file system and its subvolume) has everything below it under two names, and rules hold for both (DECISIONS 28).
 ///
-/// A name is one only where no other mount covers it. What links, hard links and overlays show is none.
-package struct MountAliases: Equatable, Sendable {
+/// A name is one only where no other mount covers it. What links, hard links and overlays show is none. And what lies on
+/// a mount that is closed.
+package struct MountTable: Equatable, Sendable {
   /// A mount whose texts are ranges of `texts`: plain numbers, so that reading one counts no references.
   private struct Entry: Equatable {
     let id, parent: UInt32
     let device: UInt64
     /// The parent is not among them, as the root's.
     let isTop: Bool
+    let isClosed: Bool
     let root, point: Range<Int>
   }
   private var entries: [Entry] = []
   private var texts: [UInt8] = []
   /// Below which paths something may have another name.
   private var prefixes: [Range<Int>] = []
+  private let hasClosed: Bool
 
-  /// nil where nothing has two names.
+  /// nil where nothing has two names and nothing is closed.
   package init?(_ mounts: [MountPoint]) {
     var found: Set<[UInt8]> = []
     for (_, family) in Dictionary(grouping: mounts, by: \.device) where family.count > 1 {
@@ -44,14 +52,15 @@ package struct MountAliases: Equatable, Sendable {
         }
       }
     }
-    if found.isEmpty { return nil }
+    hasClosed = mounts.contains(where: \.isClosed)
+    if found.isEmpty, !hasClosed { return nil }
     let known = Set(mounts.map(\.id))
     for mount in mounts {
       entries.append(
         Entry(
           id: mount.id, parent: mount.parent, device: mount.device,
-          isTop: mount.parent == mount.id || !known.contains(mount.parent), root: keep(mount.root),
-          point: keep(mount.point)))
+          isTop: mount.parent == mount.id || !known.contains(mount.parent), isClosed: mount.isClosed,
+          root: keep(mount.root), point: keep(mount.point)))
     }
     prefixes = found.sorted { $0.lexicographicallyPrecedes($1) }.map { keep($0) }
   }
@@ -59,6 +68,16 @@ package struct MountAliases: Equatable, Sendable {
   private mutating func keep(_ text: [UInt8]) -> Range<Int> {
     texts += text
     return texts.count - text.count..<texts.count
+  }
+
+  /// Whether `path` lies on a closed mount.
+  package func closes(_ path: borrowing Span<UInt8>) -> Bool {
+    if !hasClosed { return false }
+    for index in entries.indices
+    where entries[index].isClosed && isBelow(path, texts.span.extracting(entries[index].point)) {
+      return entry(of: path).map { entries[$0].isClosed } ?? false
+    }
+    return false
   }
 
   /// The other names of a path, for people.

@@ -2,7 +2,7 @@ import AgentshPolicy
 import Testing
 
 /// What has several names by mounts is decided by the first rule that matches one of them.
-@Suite struct MountAliasesTests {
+@Suite struct MountTableTests {
   private static func mount(
     _ id: UInt32, on parent: UInt32, _ device: UInt64, _ root: String, _ point: String
   ) -> MountPoint {
@@ -33,7 +33,7 @@ import Testing
       CommandRule(name: "\($0.offset)", commands: $0.element.paths, decision: $0.element.decision)
     }
     var decider = FileDecider(try CompiledPolicy(policy))
-    decider.know(MountAliases(Self.table))
+    decider.know(MountTable(Self.table))
     return decider
   }
 
@@ -99,7 +99,7 @@ import Testing
     var decider = FileDecider(try CompiledPolicy(try SessionRules(main, narrowedBy: own)))
     let path = Array("/data/deep/x".utf8)
     let before = decider.decide(.read, path: path.span)
-    decider.know(MountAliases(Self.table))
+    decider.know(MountTable(Self.table))
     let decision = decider.decide(.read, path: path.span)
     decider.know(nil)
     let after = decider.decide(.read, path: path.span)
@@ -121,7 +121,7 @@ import Testing
     #expect(loosened("/data/x", "/data/deep/x") == nil)
     #expect(!keepsRules("/data/deep/x", "/data/x") && !keepsRules("/data/x", "/other/deep/x"))
     #expect(keepsRules("/data/deep/x", "/other/deep/y") && keepsRules("/data/x", "/other/y"))
-    let aliases = try #require(MountAliases(Self.table))
+    let aliases = try #require(MountTable(Self.table))
     for path in ["/data", "/data/deep", "/other", "/other/deep", "/near"] {
       let bytes = Array(path.utf8)
       let isHeld = aliases.hang(on: bytes.span)
@@ -135,14 +135,39 @@ import Testing
   }
 
   @Test func `mounts that share nothing give no names`() {
-    #expect(MountAliases(Array(Self.table.prefix(2))) == nil)
-    #expect(MountAliases([]) == nil)
+    #expect(MountTable(Array(Self.table.prefix(2))) == nil)
+    #expect(MountTable([]) == nil)
     // Two directories of one file system, neither in the other.
     #expect(
-      MountAliases([
+      MountTable([
         Self.mount(1, on: 0, 8, "/", "/"), Self.mount(2, on: 1, 9, "/a", "/x"),
         Self.mount(3, on: 1, 9, "/ab", "/y"),
       ]) == nil)
+  }
+
+  @Test func `nothing is permitted on a mount that is closed`() throws {
+    var table = Self.table
+    table.append(
+      MountPoint(id: 6, parent: 1, device: 9, root: [], point: Array("/jail/proc".utf8), isClosed: true))
+    table.append(Self.mount(7, on: 6, 11, "/", "/jail/proc/tmp"))
+    for mounts in [try #require(MountTable(table)), try #require(MountTable(Array(table[5...])))] {
+      var decider = try decider([(["/**"], .all, .allow)])
+      decider.know(mounts)
+      for path in ["/jail/proc", "/jail/proc/1/mem", "/jail/proc/self"] {
+        let bytes = Array(path.utf8)
+        let file = decider.decide(.read, path: bytes.span)
+        let all = decider.decideAll(.all, path: bytes.span)
+        let socket = decider.decideSocket(.connect, path: bytes.span)
+        let command = decider.decideCommand(
+          CommandRequest(canonical: bytes, called: bytes, calledNameCounts: false, arguments: [], depth: 1))
+        for decision in [file, all, socket, command] {
+          #expect(!decision.permits && decision.rule == Decision.Default.floor.rawValue, "\(path)")
+        }
+      }
+      for path in ["/jail", "/jail/process", "/jail/proc/tmp/x"] {
+        #expect(rule(&decider, path) == 0, "\(path)")
+      }
+    }
   }
 
   // MARK: - Against a model of what the kernel does
@@ -191,7 +216,7 @@ import Testing
 
     var table: [MountPoint] {
       mounts.map {
-        MountAliasesTests.mount(
+        MountTableTests.mount(
           $0.id, on: $0.parent, $0.device, "/" + $0.root.joined(separator: "/"),
           "/" + $0.point.joined(separator: "/"))
       }
@@ -220,7 +245,7 @@ import Testing
         let source = Int.random(in: 0..<5, using: &random) == 0 ? nil : paths.randomElement(using: &random)
         world.mount(source, at: paths.randomElement(using: &random) ?? [])
       }
-      guard let aliases = MountAliases(world.table) else { continue }
+      guard let aliases = MountTable(world.table) else { continue }
       tables += 1
       for (index, name) in paths.enumerated() {
         var decider = FileDecider(policies[index], limits: limits)
