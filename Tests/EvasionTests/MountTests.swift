@@ -200,12 +200,13 @@ import Testing
     try box.place.mountPrivately("true")
     let script = """
       import os
+      own = f"\(other)/{os.getpid()}/mem"
       reached = denied = absent = 0
       open("began", "w").close()
       while not os.path.exists("over"):
           for _ in range(200):
               try:
-                  os.close(os.open("\(other)/self/mem", os.O_RDWR))
+                  os.close(os.open(own, os.O_RDWR))
                   reached += 1
               except PermissionError: denied += 1
               except FileNotFoundError: absent += 1
