@@ -35,11 +35,10 @@ package struct MountTable: Equatable, Sendable {
     let isClosed: Bool
     let root, point: Range<Int>
   }
-  private var entries: [Entry] = []
-  private var texts: [UInt8] = []
-  /// Below which paths something may have another name.
-  private var prefixes: [Range<Int>] = []
-  private let hasClosed: Bool
+  private let entries: [Entry]
+  private let texts: [UInt8]
+  /// Below which paths something may have another name, or be closed.
+  private let prefixes: [Range<Int>]
 
   /// nil where nothing has two names and nothing is closed.
   package init?(_ mounts: [MountPoint]) {
@@ -52,32 +51,22 @@ package struct MountTable: Equatable, Sendable {
         }
       }
     }
-    hasClosed = mounts.contains(where: \.isClosed)
-    if found.isEmpty, !hasClosed { return nil }
+    for mount in mounts where mount.isClosed { found.insert(mount.point) }
+    if found.isEmpty { return nil }
     let known = Set(mounts.map(\.id))
-    for mount in mounts {
-      entries.append(
-        Entry(
-          id: mount.id, parent: mount.parent, device: mount.device,
-          isTop: mount.parent == mount.id || !known.contains(mount.parent), isClosed: mount.isClosed,
-          root: keep(mount.root), point: keep(mount.point)))
+    var texts: [UInt8] = []
+    func keep(_ text: [UInt8]) -> Range<Int> {
+      texts += text
+      return texts.count - text.count..<texts.count
     }
-    prefixes = found.sorted { $0.lexicographicallyPrecedes($1) }.map { keep($0) }
-  }
-
-  private mutating func keep(_ text: [UInt8]) -> Range<Int> {
-    texts += text
-    return texts.count - text.count..<texts.count
-  }
-
-  /// Whether `path` lies on a closed mount.
-  package func closes(_ path: borrowing Span<UInt8>) -> Bool {
-    if !hasClosed { return false }
-    for index in entries.indices
-    where entries[index].isClosed && isBelow(path, texts.span.extracting(entries[index].point)) {
-      return entry(of: path).map { entries[$0].isClosed } ?? false
+    entries = mounts.map { mount in
+      Entry(
+        id: mount.id, parent: mount.parent, device: mount.device,
+        isTop: mount.parent == mount.id || !known.contains(mount.parent), isClosed: mount.isClosed,
+        root: keep(mount.root), point: keep(mount.point))
     }
-    return false
+    prefixes = found.sorted { $0.lexicographicallyPrecedes($1) }.map(keep)
+    self.texts = texts
   }
 
   /// The other names of a path, for people.
@@ -85,7 +74,7 @@ package struct MountTable: Equatable, Sendable {
     let path = Array(path.utf8)
     var names = Names()
     var found: [String] = []
-    guard begin(&names, with: path.span) else { return [] }
+    guard begin(&names, with: path.span), !names.isClosed else { return [] }
     while advance(&names) {
       if names.name != path { found.append(String(decoding: names.name, as: UTF8.self)) }
     }
@@ -96,16 +85,21 @@ package struct MountTable: Equatable, Sendable {
   struct Names {
     /// The name at hand.
     fileprivate(set) var name: [UInt8] = []
+    /// It lies on a closed mount; then there is none.
+    fileprivate(set) var isClosed = false
     fileprivate var device: UInt64 = 0
     /// The path on its file system.
     fileprivate var inside: [UInt8] = []
     fileprivate var following = 0
   }
 
-  /// Begins with the names of `path`. False where it has no other.
+  /// Begins with the names of `path`. False where it has one, and is not closed.
   func begin(_ names: inout Names, with path: borrowing Span<UInt8>) -> Bool {
+    names.isClosed = false
     for prefix in prefixes where isBelow(path, texts.span.extracting(prefix)) {
-      guard let index = entry(of: path) else { return false }
+      guard let index = entry(of: path) else { break }
+      names.isClosed = entries[index].isClosed
+      if names.isClosed { return true }
       let (root, start) = (entries[index].root, entries[index].point.count)
       names.device = entries[index].device
       write(texts.span.extracting(root), path, from: start, to: &names.inside)
@@ -115,7 +109,7 @@ package struct MountTable: Equatable, Sendable {
     return false
   }
 
-  /// Goes on to the next name, which may be the path itself. False after the last.
+  /// Goes on to the next name; one of them is the path itself. False after the last.
   func advance(_ names: inout Names) -> Bool {
     while names.following < entries.count {
       let index = names.following

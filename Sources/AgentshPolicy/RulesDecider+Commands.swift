@@ -17,13 +17,12 @@ extension RulesDecider {
     _ name: borrowing Span<UInt8>, _ request: borrowing CommandRequest
   ) -> Decision? {
     if mounts == nil { return firstCommandRule(name, request) }
-    if mounts?.closes(name) ?? false { return Decision(.deny, .command, default: .floor) }
     var result: Decision?
-    forEachName(of: name) { decider, name in
+    let isOpen = forEachName(of: name) { decider, name in
       guard let decision = decider.firstCommandRule(name, request) else { return }
       result = result?.earlier(decision) ?? decision
     }
-    return result
+    return isOpen ? result : Decision(.deny, .command, default: .floor)
   }
 
   private mutating func firstCommandRule(

@@ -2,18 +2,20 @@
 // its patterns were written for every name; and nothing is permitted on a mount that is closed.
 
 extension RulesDecider {
-  /// Calls `body` with `path`, and with each of its other names.
+  /// Calls `body` with each name of `path`. False, and nothing is called, where it lies on a closed mount.
   mutating func forEachName(
     of path: borrowing Span<UInt8>, _ body: (inout RulesDecider, borrowing Span<UInt8>) -> Void
-  ) {
-    body(&self, path)
-    if mounts == nil { return }
+  ) -> Bool {
     var others = MountTable.Names()
     swap(&others, &names)  // theirs to write to while `self` decides
-    if mounts?.begin(&others, with: path) ?? false {
+    if !(mounts?.begin(&others, with: path) ?? false) {
+      body(&self, path)
+    } else if !others.isClosed {
       while mounts?.advance(&others) ?? false { body(&self, others.name.span) }
     }
+    let isOpen = mounts == nil || !others.isClosed
     swap(&others, &names)
+    return isOpen
   }
 
   /// The first of the rules that `decide` finds for the names of `path`.
@@ -21,13 +23,13 @@ extension RulesDecider {
     _ list: RuleList, _ path: borrowing Span<UInt8>,
     _ decide: (inout RulesDecider, borrowing Span<UInt8>) -> Decision
   ) -> Decision {
-    if mounts?.closes(path) ?? false { return Decision(.deny, list, default: .floor) }
     var result: Decision?
-    forEachName(of: path) { decider, name in
+    let isOpen = forEachName(of: path) { decider, name in
       let decision = decide(&decider, name)
       result = result?.earlier(decision) ?? decision
     }
-    return result ?? Decision(.deny, list, default: .unresolved)
+    return isOpen
+      ? result ?? Decision(.deny, list, default: .unresolved) : Decision(.deny, list, default: .floor)
   }
 
   /// `decideAll` where there are names to go through for each operation.

@@ -102,8 +102,7 @@ struct RulesDecider: ~Copyable {
   private mutating func statesBelow(_ path: borrowing Span<UInt8>) -> [Int]? {
     if path.count == 0 { return nil }
     var states: Set<Int> = []
-    forEachName(of: path) { $0.addStates(below: $1, to: &states) }
-    return states.sorted()
+    return forEachName(of: path) { $0.addStates(below: $1, to: &states) } ? states.sorted() : nil
   }
 
   private mutating func addStates(below path: borrowing Span<UInt8>, to states: inout Set<Int>) {
