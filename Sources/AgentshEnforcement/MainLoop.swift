@@ -35,6 +35,7 @@ struct MainLoop: ~Copyable {
     // Without it they are looked at each second.
     let opened = openAt(AT_FDCWD, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
     let mounts = FileDescriptor(owning: Int32(max(opened, -1)))
+    lookAtMounts(changed: true, isTold: opened >= 0)  // what changed before it was opened is not told
     while true {
       wait(children.number, mounts: mounts.number)
       takeSignals(children.number)
