@@ -20,6 +20,8 @@ extension Mediator {
     _ n: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64
   ) {
     switch CallerSocket.take(&n) {
+    // What is no socket is closed with the call, and a file's server may keep that waiting.
+    case .failed(ENOTSOCK) where !scratch.mayBlock: handOver(n)
     case .failed(let errno): n.fail(errno)
     case .unreachable: refuse(n, errno: EACCES, &scratch, started)
     case .taken(let socket):
