@@ -13,7 +13,9 @@ import Testing
 
   /// Ptrace mode has one thread that traces, and nobody takes its place (docs/enforcement.md): where closing its copy of a
   /// descriptor, or reading memory, waits for the server, the tree does until the server is gone, and goes on then.
-  private static let waysThatMayHoldTheTracer = ["inotify_add_watch", "memory", "pidfd_send_signal", "sendmsg"]
+  private static let waysThatMayHoldTheTracer = [
+    "inotify_add_watch", "memory", "pidfd_send_signal", "sendmsg",
+  ]
 
   @Test(arguments: Caller.allCases) func `a file system that does not answer`(caller: Caller) throws {
     let server = try Server(as: caller)
