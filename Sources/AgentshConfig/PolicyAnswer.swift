@@ -30,20 +30,21 @@ package struct PolicyAnswer: Sendable, Equatable {
   package init(
     _ policy: CompiledPolicy, _ question: PolicyQuestion, mounts: MountTable? = nil
   ) throws(PolicyQuestionError) {
-    var decider = FileDecider(policy)
-    decider.know(mounts)
     var decided: Decision
     var remark = ""
     switch question.operation {
     case .file(let operation):
+      var decider = FileDecider(policy, mounts: mounts)
       decided = decider.decide(operation, path: Array(question.subject.utf8).span)
       if let gap = PolicyReader.gap(operation, decided.verdict) {
         remark = "\(gap): the answer is what the file rules say"
       }
     case .socket(let operation):
+      var decider = FileDecider(policy, mounts: mounts)
       decided = decider.decideSocket(operation, path: Array(question.subject.utf8).span)
       if operation == .listen { remark = "only bind is mediated: the answer is what the rules say" }
     case .exec:
+      var decider = FileDecider(policy, mounts: mounts)
       decided = decider.decideCommand(Self.command(question))
     case .connect: (decided, remark) = try Self.connect(policy, question)
     case .signal:

@@ -225,8 +225,7 @@ extension Mediator {
   /// binfmt_misc: the kernel has started an interpreter that no line in the file names. It must be allowed for itself.
   private func mayBeForeign(_ image: ExecImage, _ exec: borrowing PreparedExec) -> Bool {
     guard image.isWhole, hasRegisteredFormats() else { return false }
-    var decider = FileDecider(policy)
-    decider.know(frame.mounts.table)
+    var decider = FileDecider(policy, mounts: frame.mounts.table)
     let request = CommandRequest(
       canonical: Array(image.name.utf8), called: Array(image.name.utf8), calledNameCounts: false,
       arguments: image.arguments.joined(from: 1), depth: exec.depth)

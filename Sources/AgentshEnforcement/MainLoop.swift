@@ -17,27 +17,23 @@ struct MainLoop: ~Copyable {
   private var termAt: UInt64?
   /// A thread traced when children were to be taken: look again soon.
   private var postponed = false
-  /// False after a change that could not be read.
-  private var mountsAreKnown = true
-  private var nextMounts: UInt64 = 0
+  /// When the mounts are looked at although nobody has told of a change.
+  private var nextMounts: UInt64
   private static let graceNanoseconds: UInt64 = 2_000_000_000
   private static let mountsNanoseconds: UInt64 = 1_000_000_000
 
   init(_ supervisor: Supervisor) {
     self.supervisor = supervisor
     isParent = supervisor.arguments.launchSocket != nil
+    nextMounts = Self.nextLook(at: supervisor.mediator.frame.mounts)
   }
 
   /// Until the agent has ended and nobody of its tree is left. Returns its status, where it is known.
   mutating func run() -> Int32? {
     let signals = openSignals()
     let children = FileDescriptor(owning: signals)
-    // Without it they are looked at each second.
-    let opened = openAt(AT_FDCWD, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
-    let mounts = FileDescriptor(owning: Int32(max(opened, -1)))
-    lookAtMounts(changed: true, isTold: opened >= 0)  // what changed before it was opened is not told
     while true {
-      wait(children.number, mounts: mounts.number)
+      wait(children.number)
       takeSignals(children.number)
       supervisor.helpers.wakeAbandoned()
       supervisor.helpers.refuseStuck()
@@ -50,30 +46,32 @@ struct MainLoop: ~Copyable {
   }
 
   /// Blocks until something happens, at most 100 ms.
-  private mutating func wait(_ signals: Int32, mounts: Int32) {
+  private mutating func wait(_ signals: Int32) {
     let channel = supervisor.sender.channel
     var entries: [pollfd] = [
       pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
       pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
       pollfd(fd: hasEnded ? -1 : supervisor.arguments.pidfd, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: mounts, events: Int16(POLLPRI), revents: 0),  // proc_pid_mounts(5)
+      pollfd(fd: supervisor.mediator.frame.mounts.changes.number, events: Int16(POLLPRI), revents: 0),
     ]
     let milliseconds: Int32 = postponed ? 1 : termAt != nil ? 5 : 100
     // SAFETY: four entries, alive across the call.
     let ready = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 4, milliseconds) }
     if ready > 0, entries[1].revents != 0, let channel { takeFrame(channel) }
-    lookAtMounts(changed: ready > 0 && entries[3].revents != 0, isTold: mounts >= 0)
+    lookAtMounts(changed: ready > 0 && entries[3].revents != 0)
     if channel == nil { reconnect() }
   }
 
-  /// Nobody tells when a directory is renamed that is mounted elsewhere: where some are, they are looked at each second.
-  private mutating func lookAtMounts(changed: Bool, isTold: Bool) {
+  /// What cannot be read is tried again at the next turn.
+  private mutating func lookAtMounts(changed: Bool) {
+    guard changed || monotonicClock() >= nextMounts else { return }
     let mounts = supervisor.mediator.frame.mounts
-    if changed { mountsAreKnown = false }
-    let now = monotonicClock()
-    guard !mountsAreKnown || (now >= nextMounts && (!isTold || mounts.table != nil)) else { return }
-    mountsAreKnown = mounts.refresh()
-    nextMounts = now + Self.mountsNanoseconds
+    nextMounts = mounts.refresh() ? Self.nextLook(at: mounts) : 0
+  }
+
+  /// Nobody tells when a directory is renamed that is mounted elsewhere: where some are, they are looked at each second.
+  private static func nextLook(at mounts: Mounts) -> UInt64 {
+    mounts.table == nil ? .max : monotonicClock() + mountsNanoseconds
   }
 
   /// After the end: until the daemon has everything, or it lies in the spool. True when the daemon has it. A daemon that

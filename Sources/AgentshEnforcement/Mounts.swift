@@ -1,15 +1,23 @@
 import AgentshPolicy
+import CLinux
 import LinuxSystem
 import Synchronization
 
 /// The mounts that the tree sees: at the start, and whenever they change. The tree itself cannot mount.
 final class Mounts: Sendable {
   let remote = RemoteMounts()
+  /// An open mountinfo: it polls POLLPRI once they have changed. `proc_pid_mounts(5)`
+  let changes: FileDescriptor
   private let newest = Mutex<MountTable?>(nil)
   /// Counts the changes of `newest`.
   private let generation = Atomic<UInt64>(0)
 
-  init() throws(SystemCallError) { take(try Mount.all()) }
+  init() throws(SystemCallError) {
+    // Before they are read: what changes from here on is told.
+    let opened = openAt(AT_FDCWD, PathText("/proc/self/mountinfo"), flags: O_RDONLY | O_CLOEXEC)
+    changes = FileDescriptor(owning: Int32(try check("open", opened)))
+    take(try Mount.all())
+  }
 
   /// After a change. False when they cannot be read: then they are as they were, and it is to be tried again.
   func refresh() -> Bool {
@@ -41,7 +49,6 @@ final class Mounts: Sendable {
     let generation = generation.load(ordering: .acquiring)
     if generation == scratch.mountsKnown { return }
     scratch.mountsKnown = generation
-    scratch.mounts = table
-    scratch.decider.know(scratch.mounts)
+    scratch.decider.know(table)
   }
 }

@@ -264,9 +264,9 @@ extension Mediator {
     _ newLeaf: Int
   ) -> Int32 {
     if loosened(&scratch) != nil { return EACCES }
-    if let mounts = scratch.mounts {
-      if onPlainName(&scratch.name, { mounts.hang(on: $0.span) }) { return EBUSY }
-      if exchange, onPlainName(&scratch.nameOther, { mounts.hang(on: $0.span) }) { return EBUSY }
+    if onPlainName(&scratch.name, { scratch.decider.isMountedElsewhere($0.span) }) { return EBUSY }
+    if exchange, onPlainName(&scratch.nameOther, { scratch.decider.isMountedElsewhere($0.span) }) {
+      return EBUSY
     }
     if exchange {
       swap(&scratch.name, &scratch.nameOther)

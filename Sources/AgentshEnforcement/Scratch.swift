@@ -14,8 +14,7 @@ package struct Scratch: ~Copyable {
   package var text = PathText()
   package var spare = PathText()
   package var decider: FileDecider
-  /// What the decider knows of mounts, and which change of them (`Mounts`) that was.
-  var mounts: MountTable?
+  /// The change of mounts (`Mounts`) that the decider knows of.
   var mountsKnown: UInt64 = 0
   /// False on the receiver, which must not wait for anybody; true on a helper.
   package let mayBlock: Bool

@@ -9,7 +9,9 @@ package struct FileDecider: ~Copyable {
   private var narrowing: RulesDecider?
 
   /// Reserves `limits` for files, a quarter or less of it for sockets and for commands; for each policy.
-  package init(_ policy: CompiledPolicy, limits: PathCacheLimits = PathCacheLimits()) {
+  package init(
+    _ policy: CompiledPolicy, limits: PathCacheLimits = PathCacheLimits(), mounts: MountTable? = nil
+  ) {
     self.policy = policy
     main = RulesDecider(policy.main, limits: limits)
     if let more = policy.narrowing {
@@ -17,6 +19,7 @@ package struct FileDecider: ~Copyable {
     } else {
       narrowing = nil
     }
+    know(mounts)
   }
 
   /// What mounts there are from now on; nil where they say nothing.
@@ -65,6 +68,11 @@ package struct FileDecider: ~Copyable {
   }
 
   // MARK: moving
+
+  /// Whether what is at `path` is mounted elsewhere, or holds what is: moved, it would have other names.
+  package func isMountedElsewhere(_ path: borrowing Span<UInt8>) -> Bool {
+    main.mounts?.hang(on: path) ?? false
+  }
 
   /// The policy by which `new` permits an operation that `old` does not: a move would carry the thing out of its rule.
   /// Each is asked alone: what one of them denies must not go to where only the other does.

@@ -82,6 +82,10 @@ struct RulesDecider: ~Copyable {
   /// rules that all say `allow`): then moving the directory moves nothing out of its rule. False when in doubt.
   mutating func isUniform(below path: borrowing Span<UInt8>, _ operations: FileOperations) -> Bool {
     guard let states = statesBelow(path) else { return false }
+    return isUniform(states, operations)
+  }
+
+  private func isUniform(_ states: [Int], _ operations: FileOperations) -> Bool {
     var rest = operations.intersection(.all).rawValue
     if rest == 0 { return false }
     while rest != 0 {
@@ -167,6 +171,7 @@ extension RulesDecider {
 
   /// Whether a directory can move from `old` to `new` and nothing in it leaves its rule.
   mutating func keepsRules(from old: borrowing Span<UInt8>, to new: borrowing Span<UInt8>) -> Bool {
-    decidesAlike(below: old, new) || (isUniform(below: old, .all) && isUniform(below: new, .all))
+    guard let left = statesBelow(old), let right = statesBelow(new) else { return false }
+    return left == right || isUniform(left, .all) && isUniform(right, .all)
   }
 }

@@ -19,12 +19,12 @@ package enum CgroupPlace {
 
   /// The directory of a group; nil where no mount shows it.
   package static func directory(of group: String) -> String? {
-    read("/proc/self/mountinfo").flatMap { directory(of: group[...], mounts: $0) }
+    (try? Mount.all()).flatMap { directory(of: group[...], mounts: $0) }
   }
 
   /// The same as `own` from the texts of the two files.
   package static func directory(groups: String, mounts: String) -> String? {
-    group(in: groups).flatMap { directory(of: $0[...], mounts: mounts) }
+    group(in: groups).flatMap { directory(of: $0[...], mounts: Mount.all(in: Array(mounts.utf8))) }
   }
 
   /// A group's name never has a newline; one that was removed has ` (deleted)` behind it, and is found nowhere.
@@ -34,8 +34,8 @@ package enum CgroupPlace {
     return String(group)
   }
 
-  private static func directory(of group: Substring, mounts: String) -> String? {
-    for mount in Mount.all(in: Array(mounts.utf8)) where mount.type == "cgroup2" {
+  private static func directory(of group: Substring, mounts: [Mount]) -> String? {
+    for mount in mounts where mount.type == "cgroup2" {
       guard let rest = below(group, root: String(decoding: mount.root, as: UTF8.self)) else { continue }
       let point = String(decoding: mount.point, as: UTF8.self)
       return rest.isEmpty ? point : (point == "/" ? "" : point) + rest
