@@ -22,7 +22,8 @@ package func launchPlan(
   if ownerUID == 0 { mediate.insert(.identities) }
   if rules.hasSignalRules { mediate.insert(.signals) }
   if rules.tellsDepths { mediate.insert(.depths) }
-  if rules.permitsPtrace { mediate.insert(.ptrace) }
+  if rules.permissions.contains(.ptrace) { mediate.insert(.ptrace) }
+  if rules.permissions.contains(.userNamespaces) { mediate.insert(.userNamespaces) }
   let looks: [(FileOperation, LaunchPlan.Mediation)] = [
     (.stat, .stat), (.access, .access), (.readlink, .readlink), (.list, .list), (.truncate, .truncate),
   ]

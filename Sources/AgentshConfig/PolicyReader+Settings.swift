@@ -109,21 +109,30 @@ extension PolicyReader {
   /// Calls that are refused unless a policy asks for them. After the rules, for some of those do not hold beside them.
   mutating func readPermit(_ fields: Fields) {
     for (text, place) in fields["permit"]?.texts("permit", &problems) ?? [] {
-      guard text == "ptrace" else {
-        problems.add(place, "permit cannot name \"\(text)\"", wayOut: "one of: ptrace")
+      let around: (signals: String, depths: String)
+      switch text {
+      case "ptrace":
+        rules.permissions.insert(.ptrace)
+        around = ("a tracer sends any signal to whom it traces", "a tracer has others make its calls")
+      case "user_namespaces":
+        rules.permissions.insert(.userNamespaces)
+        around = (
+          "a process has another number in a pid namespace",
+          "the first process of a pid namespace adopts the orphans in it"
+        )
+      default:
+        problems.add(
+          place, "permit cannot name \"\(text)\"", wayOut: "one of: ptrace, user_namespaces")
         continue
       }
-      rules.permitsPtrace = true
       if !rules.signalRules.isEmpty {
         problems.add(
-          place,
-          "ptrace cannot be permitted beside signal_rules: a tracer sends any signal to whom it traces",
+          place, "\(text) cannot be permitted beside signal_rules: \(around.signals)",
           wayOut: "leave one of the two out")
       }
       if rules.tellsDepths {
         problems.add(
-          place,
-          "ptrace cannot be permitted beside rules that count depths: a tracer has others make its calls",
+          place, "\(text) cannot be permitted beside rules that count depths: \(around.depths)",
           wayOut: "leave min_depth and max_depth out")
       }
     }

@@ -8,7 +8,7 @@ import Seccomp
 // that is not plainly there is left to the walk, which knows whose `/proc/self` is meant.
 
 extension Mediator {
-  /// `openat2(2)` with RESOLVE_CACHED. Nil: to be walked.
+  /// `openat2(2)` with RESOLVE_CACHED. Nil: to be walked. For callers whose root is ours.
   func resolveCached(
     _ notification: borrowing PendingNotification, directory: Int32, raw: PathText, follow: Bool,
     name: inout PathText, mayBlock: Bool

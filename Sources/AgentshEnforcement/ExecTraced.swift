@@ -24,7 +24,8 @@ extension Mediator {
     _ outcome: inout Recorder.Outcome
   ) {
     let thread = n.thread
-    guard policy.rules.permitsPtrace, let tracer = ThreadStatus(reading: thread)?.tracer, tracer > 0,
+    guard policy.rules.permissions.contains(.ptrace), let tracer = ThreadStatus(reading: thread)?.tracer,
+      tracer > 0,
       processes.isMember(tracer, reaper: frame.ownPid), let owner = ThreadStatus(reading: tracer)?.process,
       let before = MemoryPlace(of: thread, then: entry.process)
     else { return refuse(n, exec, &outcome, "it cannot be traced, so its image could not be verified") }

@@ -28,6 +28,12 @@ package final class Mediator: Sendable {
   let tracer: Tracer?
   /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
   package let identitiesVary = Atomic<Bool>(false)
+  /// `permit: [user_namespaces]`
+  let permitsUserNamespaces: Bool
+  /// Set once a process has called chroot: from then on each caller's root is looked at.
+  let rootsVary = Atomic<Bool>(false)
+  /// Set once descriptors may be shared by more than the threads of one process.
+  let filesAreShared = Atomic<Bool>(false)
   /// Set once the tree has made a FIFO: from then on what a name is is looked at before it is opened.
   package let fifosMade = Atomic<Bool>(false)
 
@@ -36,6 +42,7 @@ package final class Mediator: Sendable {
     tracer: Tracer? = nil, approvals: Approvals? = nil
   ) {
     self.policy = policy
+    permitsUserNamespaces = policy.rules.permissions.contains(.userNamespaces)
     uniformCommand = policy.commandIsUniform
     self.frame = frame
     self.recorder = recorder
@@ -92,6 +99,8 @@ package final class Mediator: Sendable {
     case Int(SYS_setuid), Int(SYS_setgid), Int(SYS_setreuid), Int(SYS_setregid), Int(SYS_setresuid),
       Int(SYS_setresgid), Int(SYS_setfsuid), Int(SYS_setfsgid), Int(SYS_setgroups):
       changeIdentity(notification)
+    case Int(SYS_chroot): changeRoot(notification)
+    case Int(SYS_clone): shareFiles(notification)
     case Int(SYS_kill), Int(SYS_tkill), Int(SYS_tgkill), Int(SYS_rt_sigqueueinfo), Int(SYS_rt_tgsigqueueinfo),
       Int(SYS_pidfd_send_signal):
       signalCall(notification, &scratch, started)

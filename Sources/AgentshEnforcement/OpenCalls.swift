@@ -226,8 +226,16 @@ extension Mediator {
     if request.truncates, !notification.isAlive() { return }
     var acted = request
     acted.flags &= ~UInt64(O_CREAT | O_EXCL | O_NOFOLLOW)
-    let opened = ProcPath(ownDescriptor: object.number).open(
-      flags: Int32(truncatingIfNeeded: acted.actedFlags(mayBlock: false)))
+    let flags = Int32(truncatingIfNeeded: acted.actedFlags(mayBlock: false))
+    let isMap = mapsIdentities(request, scratch.name)
+    if isMap, !scratch.mayBlock {
+      handOver(notification)  // it takes a fork
+      return
+    }
+    let opened =
+      isMap
+      ? openFromInside(notification.thread, object.number, flags: flags)
+      : ProcPath(ownDescriptor: object.number).open(flags: flags)
     if opened == -Int(EAGAIN), !request.nonBlocking, !scratch.mayBlock {
       handOver(notification)
       return

@@ -83,13 +83,14 @@ extension Mediator {
   /// stopped.
   private func mayTrace(_ n: borrowing PendingNotification) -> Bool {
     let isTraceMe = n.arguments[0] == 0
-    guard isTraceMe else { return processes.isMember(n.int(1), reaper: frame.ownPid) }
+    guard isTraceMe else { return isSelfOrMember(n, n.int(1)) }
     guard let parent = ThreadStatus(reading: n.thread)?.parent else { return false }
     return processes.isMember(parent, reaper: frame.ownPid)
   }
 
   private func isSelfOrMember(_ n: borrowing PendingNotification, _ number: Int32) -> Bool {
-    number == 0 || number == n.thread || processes.isMember(number, reaper: frame.ownPid)
+    number == 0 || numbersItself(n.thread) || number == n.thread
+      || processes.isMember(number, reaper: frame.ownPid)
   }
 
   private func mayUse(_ n: borrowing PendingNotification, pidfd: Int32) -> Bool {

@@ -28,6 +28,9 @@ package final class ProcessTable: Sendable {
   private let targetHandle: FileDescriptor
   /// Whether rules tell depths inside the tree apart (`PolicyRules.tellsDepths`).
   private let tellsDepths: Bool
+  /// Odd while there is a stranger.
+  private let strangers = Atomic<UInt64>(0)
+  private let strangerGate = Mutex<Void>(())
   /// Whether the launcher has become the agent.
   private let started = Atomic<Bool>(false)
 
@@ -198,6 +201,25 @@ package final class ProcessTable: Sendable {
   /// (which inherits orphans). Asked from the kernel each time: the answer permits things. The number may be another
   /// process's a moment later; then the kernel's own rules hold for that one, as they would for any of the owner's.
   package func isMember(_ process: Int32, reaper: Int32) -> Bool {
+    while true {
+      let before = strangers.load(ordering: .sequentiallyConsistent)
+      let answer = before % 2 == 0 && belongs(process, reaper)
+      if before % 2 == 0, strangers.load(ordering: .sequentiallyConsistent) == before { return answer }
+      FutexWord().wait(while: 0, milliseconds: 1)
+    }
+  }
+
+  /// For a child of ours that is not of the tree, though it descends from us: until `body` has seen its end, nobody is
+  /// told who is a member. It must be short.
+  package func withStranger<Result>(_ body: () -> Result) -> Result {
+    strangerGate.withLock { _ in
+      strangers.add(1, ordering: .sequentiallyConsistent)
+      defer { strangers.add(1, ordering: .sequentiallyConsistent) }
+      return body()
+    }
+  }
+
+  private func belongs(_ process: Int32, _ reaper: Int32) -> Bool {
     guard process > 1, let identity = Self.identity(of: process) else { return false }
     if identity.process == reaper { return false }
     if identity.process == target { return targetHolds }

@@ -30,7 +30,7 @@ package enum Place: ~Copyable {
 /// What cleaning a path as text came to.
 package struct Cleaned {
   package var errno: Int32 = 0
-  /// `..` after a name, or a directory that has no name any more: only a walk tells.
+  /// `..` after a name, a directory that has no name any more, or a root of the caller's own: only a walk tells.
   package var needsWalk = false
   /// The path ended in `/` or `/.`: a directory is wanted and a link there would be followed.
   package var wantsDirectory = false
@@ -50,6 +50,7 @@ extension Mediator {
     }
     if raw[0] == UInt8(ascii: "/") {
       name.removeAll()
+      if hasOwnRoot(notification.thread) { result.needsWalk = true }
     } else {
       guard directory >= 0 || directory == AT_FDCWD else {
         result.errno = EBADF

@@ -57,6 +57,11 @@ extension Mediator {
       n.passThrough()  // EINVAL, by registers
       return
     }
+    // kill(0): the caller's group may have others than its pid namespace has.
+    if n.call != Int32(SYS_pidfd_send_signal), n.int(0) != 0, numbersItself(n.thread) {
+      n.passThrough()
+      return
+    }
     switch addressee {
     case .nobody: n.passThrough()
     case .process(let pid): signalOne(n, signal, pid, started)

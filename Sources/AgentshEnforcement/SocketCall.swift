@@ -9,7 +9,8 @@ import Synchronization
 //
 // The race between check and use: the descriptor number is taken once, as a duplicate of the caller's socket; the
 // address is copied once; what was decided on is what the duplicate is given. A Unix path is pinned with O_PATH, and
-// the pinned object is what is connected to. Nothing here is ever answered with CONTINUE.
+// the pinned object is what is connected to. Nothing here is ever answered with CONTINUE, but for what
+// Namespaces.swift says of connected sockets.
 //
 // Errnos of a denial: EPERM for network addresses (what a firewall rule gives), EACCES for Unix sockets (what file
 // permissions give). `connect(2)` lists both.
@@ -28,6 +29,10 @@ extension Mediator {
       // Closing the last descriptor of such a socket may wait; ours may be the last one.
       if !scratch.mayBlock, socket.lingers {
         handOver(n)
+        return
+      }
+      if sendsItself(n, on: socket) {
+        n.passThrough()
         return
       }
       switch Int(n.call) {

@@ -15,16 +15,17 @@ extension Mediator {
     _ notification: borrowing PendingNotification, directory: Int32, raw: PathText, follow: Bool,
     name: inout PathText, mayBlock: Bool, magic: Bool = true, links: Bool = true
   ) -> Pin {
-    if links,
+    let ownRoot = hasOwnRoot(notification.thread)
+    if links, !ownRoot,
       let pin = resolveCached(
         notification, directory: directory, raw: raw, follow: follow, name: &name, mayBlock: mayBlock)
     {
       return pin
     }
-    var walker = Walker(raw)
+    var walker = Walker(raw, root: frame.root)
     walker.mayFollowMagic = magic
     walker.mayFollowLinks = links
-    let failed = walker.start(notification, directory, raw, frame.root)
+    let failed = walker.start(notification, directory, raw, ownRoot: ownRoot)
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
       if !mayBlock, frame.isRemote(walker.name) { return .mustWait }
@@ -45,8 +46,8 @@ extension Mediator {
     _ notification: borrowing PendingNotification, directory: Int32, raw: PathText, name: inout PathText,
     wantsDirectory: Bool, mayBlock: Bool
   ) -> Place {
-    var walker = Walker(raw)
-    let failed = walker.start(notification, directory, raw, frame.root)
+    var walker = Walker(raw, root: frame.root)
+    let failed = walker.start(notification, directory, raw, ownRoot: hasOwnRoot(notification.thread))
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
       if !mayBlock, frame.isRemote(walker.name) { return .mustWait }
@@ -77,7 +78,7 @@ extension Mediator {
     follow: Bool
   ) -> Int32 {
     if component.elementsEqual(".".utf8) { return isDirectory(walker.current) ? 0 : ENOTDIR }
-    if component.elementsEqual("..".utf8) { return walker.goUp(frame.root) }
+    if component.elementsEqual("..".utf8) { return walker.goUp() }
     let inProc = isProc(walker.current)
     if inProc, !isOurProc(walker.name) || !mayEnter(notification, walker.name, component) { return EACCES }
     if inProc, walker.name.equals("/proc") {
@@ -108,7 +109,7 @@ extension Mediator {
     let length = readLinkAt(child.number, PathText(), into: &target)
     guard length > 0 else { return length == 0 ? ENOENT : Int32(truncatingIfNeeded: -length) }
     if target[0] == UInt8(ascii: "/") {
-      let errno = walker.restart(frame.root)
+      let errno = walker.restart()
       if errno != 0 { return errno }
     }
     return walker.splice(target.text, bytes: target.bytes)
@@ -208,6 +209,11 @@ extension Mediator {
 /// A walk's state: where it is, what that is called, and what remains of the path.
 struct Walker: ~Copyable {
   private var handle: FileDescriptor?
+  /// O_PATH of our root.
+  private let root: Int32
+  /// The caller's root where it is not ours, and its name, which is empty for ours.
+  private var ownRoot: FileDescriptor?
+  private var rootName = PathText()
   /// Canonical name of `current`; empty for the root.
   private(set) var name = PathText()
   private var rest: [UInt8]
@@ -218,7 +224,8 @@ struct Walker: ~Copyable {
   var mayFollowLinks = true
   private(set) var wantsDirectory: Bool
 
-  init(_ raw: PathText) {
+  init(_ raw: PathText, root: Int32) {
+    self.root = root
     rest = Array(raw.bytes)
     wantsDirectory = rest.last == UInt8(ascii: "/")
   }
@@ -234,9 +241,13 @@ struct Walker: ~Copyable {
   var isFinished: Bool { rest[index...].allSatisfy { $0 == UInt8(ascii: "/") } }
 
   mutating func start(
-    _ notification: borrowing PendingNotification, _ directory: Int32, _ raw: PathText, _ root: Int32
+    _ notification: borrowing PendingNotification, _ directory: Int32, _ raw: PathText, ownRoot: Bool
   ) -> Int32 {
-    if !raw.isEmpty, raw[0] == UInt8(ascii: "/") { return restart(root) }
+    if ownRoot {
+      let failed = confine(to: notification.thread)
+      if failed != 0 { return failed }
+    }
+    if !raw.isEmpty, raw[0] == UInt8(ascii: "/") { return restart() }
     let flags = O_PATH | O_CLOEXEC
     let opened =
       directory == AT_FDCWD
@@ -247,11 +258,28 @@ struct Walker: ~Copyable {
     return readName()
   }
 
-  mutating func restart(_ root: Int32) -> Int32 {
-    let copy = controlDescriptor(root, Int32(F_DUPFD_CLOEXEC), 3)
+  /// The root of the thread becomes the walk's.
+  private mutating func confine(to thread: Int32) -> Int32 {
+    let opened = ProcPath(thread, "root").open(flags: O_PATH | O_CLOEXEC)
+    guard opened >= 0 else { return ENOENT }
+    handle = FileDescriptor(owning: Int32(opened))
+    let failed = readName()
+    if failed != 0 { return failed }
+    ownRoot = handle.take()
+    rootName = name
+    return 0
+  }
+
+  mutating func restart() -> Int32 {
+    let from =
+      switch ownRoot {
+      case .some(let own): own.number
+      case .none: root
+      }
+    let copy = controlDescriptor(from, Int32(F_DUPFD_CLOEXEC), 3)
     guard copy >= 0 else { return Int32(truncatingIfNeeded: -copy) }
     handle = FileDescriptor(owning: Int32(copy))
-    name.removeAll()
+    name = rootName
     return 0
   }
 
@@ -285,8 +313,8 @@ struct Walker: ~Copyable {
   }
 
   /// `..`: the parent of the handle, not of the text; named afresh, for it may have been moved.
-  mutating func goUp(_ root: Int32) -> Int32 {
-    if name.isEmpty { return 0 }
+  mutating func goUp() -> Int32 {
+    if name.isEmpty || name == rootName { return 0 }
     let opened = openAt(current, PathText(".."), flags: O_PATH | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { return Int32(truncatingIfNeeded: -opened) }
     handle = FileDescriptor(owning: Int32(opened))

@@ -11,9 +11,7 @@ package struct PolicyRules: Sendable, Equatable {
   package var signalRules: [SignalRule] = []
   /// `file_default: deny`: what no rule names is not even read.
   package var denyReadsByDefault = false
-  /// `permit: [ptrace]`: processes of the tree may trace one another, and read one another's memory. Not together with
-  /// rules on signals or depths, which a tracer gets around.
-  package var permitsPtrace = false
+  package var permissions: Permissions = []
   package var environment = EnvironmentRules()
   package var audit = AuditSettings()
   package var transparentAdd: [String] = []
@@ -22,6 +20,18 @@ package struct PolicyRules: Sendable, Equatable {
   /// or connects to, nor anything below them: decided before every list.
   package var floor: [String] = []
   package init() {}
+}
+
+/// `permit`: what is refused to the tree unless its policy asks for it. Nothing of it goes together with rules on signals
+/// or depths, which it gets around.
+package struct Permissions: OptionSet, Sendable, Hashable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+  /// Processes of the tree may trace one another, and read one another's memory.
+  package static let ptrace = Permissions(rawValue: 1)
+  /// They may make user, pid and network namespaces and change their root.
+  package static let userNamespaces = Permissions(rawValue: 2)
+  package static let all: Permissions = [.ptrace, .userNamespaces]
 }
 
 package struct FileRule: Sendable, Equatable {

@@ -40,9 +40,9 @@ package struct SessionRules: Sendable, Equatable {
   /// `PolicyRules.tellsDepths` of either.
   package var tellsDepths: Bool { main.tellsDepths || narrowing?.tellsDepths ?? false }
 
-  /// Where both permit it, and neither has rules that it gets around.
-  package var permitsPtrace: Bool {
-    main.permitsPtrace && narrowing?.permitsPtrace ?? true && !hasSignalRules && !tellsDepths
+  /// What both permit, where neither has rules that it gets around.
+  package var permissions: Permissions {
+    hasSignalRules || tellsDepths ? [] : main.permissions.intersection(narrowing?.permissions ?? .all)
   }
 
   /// `PolicyRules.restricted` of both.

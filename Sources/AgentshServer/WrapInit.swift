@@ -17,7 +17,7 @@ struct WrapInit: Sendable {
   ) async throws(SessionError) -> WrapInitResponse {
     try check(wanted, session, caller)
     let traced = try isTraced(wanted)
-    guard !traced || !session.details.rules.permitsPtrace else {
+    guard !traced || !session.details.rules.permissions.contains(.ptrace) else {
       throw SessionError(
         .unavailable, .mechanism, "the policy permits ptrace, which nobody inside can have in ptrace mode",
         hint: "take `permit` out of the policy, or use `enforcement: notify`")

@@ -28,7 +28,7 @@ extension LaunchPlan.Mediation {
   /// Every group that this version knows.
   package static let known: Self = [
     .files, .commands, .sockets, .processes, .identities, .signals, .traced, .stat, .access, .readlink, .list,
-    .truncate, .depths, .ptrace,
+    .truncate, .depths, .ptrace, .userNamespaces,
   ]
 }
 

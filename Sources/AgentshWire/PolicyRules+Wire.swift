@@ -12,7 +12,7 @@ extension PolicyRules: WireCodable {
     writer.value(unixSocketRules)
     writer.value(signalRules)
     writer.value(denyReadsByDefault)
-    writer.value(permitsPtrace)
+    writer.value(permissions.rawValue)
     writer.value(environment)
     writer.value(audit)
     writer.value(transparentAdd)
@@ -35,7 +35,9 @@ extension PolicyRules: WireCodable {
     unixSocketRules = try reader.value()
     signalRules = try reader.value()
     denyReadsByDefault = try reader.value()
-    permitsPtrace = try reader.value()
+    let words = reader.offset
+    permissions = Permissions(rawValue: try reader.value())
+    guard permissions.isSubset(of: .all) else { throw .badValue(offset: words, what: "permissions") }
     environment = try reader.value()
     audit = try reader.value()
     transparentAdd = try reader.value()

@@ -1,25 +1,32 @@
 import CLinux
 
 extension SyscallTable {
-  /// clone(2), namespaces that clone and unshare both know. CLONE_NEWTIME (0x80) is part of the exit signal in clone.
-  private static let namespaces: UInt32 =
-    0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000
+  /// clone(2), namespaces that clone and unshare both know: mount, cgroup, uts, ipc. CLONE_NEWTIME (0x80) is part of the
+  /// exit signal in clone.
+  private static let otherNamespaces: UInt32 = 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000
+  /// User, pid and network namespaces, in which no path means anything else.
+  private static let userNamespaces: UInt32 = 0x1000_0000 | 0x2000_0000 | 0x4000_0000
   private static let newTime: UInt32 = 0x80
   private static let thread: UInt32 = 0x0001_0000
   private static let sameParent: UInt32 = 0x8000  // CLONE_PARENT
   private static let untraced: UInt32 = 0x0080_0000  // CLONE_UNTRACED
-  private static let sharedState: UInt32 = 0x200 | 0x400  // CLONE_FS, CLONE_FILES
+  private static let sharedFiles: UInt32 = 0x400  // CLONE_FILES
+  private static let sharedState: UInt32 = 0x200 | sharedFiles  // CLONE_FS
 
   /// Calls of which one argument decides.
   static func byArgument(_ features: FilterFeatures) -> [SyscallRule] {
     [
       clone(features), unshare(features), seccomp(features), prctl(features), personality, ioctl(features),
-      fcntl(features),
+      fcntl(features), chroot(features),
     ]
   }
 
+  private static func namespaces(_ features: FilterFeatures) -> UInt32 {
+    features.contains(.userNamespaces) ? otherNamespaces : otherNamespaces | userNamespaces
+  }
+
   private static func clone(_ features: FilterFeatures) -> SyscallRule {
-    var refused = namespaces
+    var refused = namespaces(features)
     if features.contains(.depths) { refused |= sameParent }
     if features.contains(.traced) { refused |= untraced }
     var cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))]
@@ -29,15 +36,25 @@ extension SyscallTable {
           .refuse(UInt16(EPERM)), when: .hasBit(0, of: thread),
           .isNone(0, of: [sharedState], mask: sharedState)))
     }
+    if features.contains(.userNamespaces) {
+      cases.append(
+        .init(.notify, when: .hasBit(0, of: sharedFiles), .isNone(0, of: [thread], mask: thread)))
+    }
     return SyscallRule(
       .clone, cases, .allow, why: "new namespaces give names another meaning, and capabilities")
   }
 
   private static func unshare(_ features: FilterFeatures) -> SyscallRule {
     let state = features.contains(.uniformThreads) ? sharedState : 0
+    let refused = namespaces(features) | newTime | state
     return SyscallRule(
-      .unshare, [.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: namespaces | newTime | state))], .allow,
-      why: "as clone")
+      .unshare, [.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))], .allow, why: "as clone")
+  }
+
+  private static func chroot(_ features: FilterFeatures) -> SyscallRule {
+    SyscallRule(
+      .chroot, features.contains(.userNamespaces) ? .notify : .refuse(UInt16(EPERM)),
+      why: "absolute paths mean other objects afterwards")
   }
 
   private static func seccomp(_ features: FilterFeatures) -> SyscallRule {
@@ -57,8 +74,11 @@ extension SyscallTable {
     ]
     // PR_SET_CHILD_SUBREAPER: whoever adopts the orphans below it lifts them up to itself.
     if features.contains(.depths) { cases.append(.init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [36]))) }
-    // PR_SET_MM makes one memory look like another, by which a traced exec is told.
-    if features.contains(.ptrace) { cases.append(.init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [35]))) }
+    // PR_SET_MM makes one memory look like another, by which a traced exec is told; and one program, with the capability
+    // that a user namespace gives.
+    if !features.isDisjoint(with: [.ptrace, .userNamespaces]) {
+      cases.append(.init(.refuse(UInt16(EPERM)), when: .isOne(0, of: [35])))
+    }
     return SyscallRule(.prctl, cases, .allow, why: "its own attributes")
   }
 

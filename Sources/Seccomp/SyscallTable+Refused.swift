@@ -17,7 +17,7 @@ extension SyscallTable {
     Group("as a file system without handles says it", errno: UInt16(EOPNOTSUPP), .name_to_handle_at),
     Group(
       "names mean other objects afterwards", errno: UInt16(EPERM),
-      .mount, .umount2, .pivot_root, .chroot, .open_tree, .open_tree_attr, .move_mount, .fsopen, .fsconfig,
+      .mount, .umount2, .pivot_root, .open_tree, .open_tree_attr, .move_mount, .fsopen, .fsconfig,
       .fsmount,
       .fspick, .mount_setattr, .setns),
     Group(

@@ -210,19 +210,23 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
     }
   }
 
-  @Test func `ptrace is permitted where both policies say so, and neither has rules that it gets around`()
-    throws
-  {
-    let permitting = try load("permit: [ptrace]\n").rules
-    #expect(permitting.permitsPtrace)
+  @Test(arguments: [
+    ("ptrace", Permissions.ptrace, LaunchPlan.Mediation.ptrace),
+    ("user_namespaces", .userNamespaces, .userNamespaces),
+  ])
+  func `what both policies permit is permitted, where neither has rules that it gets around`(
+    word: String, permission: Permissions, mediated: LaunchPlan.Mediation
+  ) throws {
+    let permitting = try load("permit: [\(word)]\n").rules
+    #expect(permitting.permissions == permission)
     var signals = permitting
     signals.signalRules = [SignalRule(name: "a", signals: 1, target: .session, decision: .allow)]
     for (other, expected) in [(permitting, true), (PolicyRules(), false), (signals, false)] {
       let rules = try SessionRules(permitting, narrowedBy: other)
-      #expect(rules.permitsPtrace == expected)
+      #expect(rules.permissions == (expected ? permission : []))
       let plan = launchPlan(for: rules, ownerUID: 1000, allowDegraded: false)
-      #expect(plan.mediate.contains(.ptrace) == expected)
+      #expect(plan.mediate.contains(mediated) == expected)
     }
-    #expect(SessionRules(permitting).permitsPtrace)
+    #expect(SessionRules(permitting).permissions == permission)
   }
 }
