@@ -92,9 +92,10 @@ extension Mediator {
       // __WALL: it has no signal for its end.
       return child < 0 ? child : retryingInterrupt { waitFor(Int32(child), 0x4000_0000, &status) }
     }
-    guard ended > 0 else { return ended == 0 ? -Int(EACCES) : ended }
-    guard clinux_wifexited(status) != 0 else { return -Int(EACCES) }
-    let errno = clinux_wexitstatus(status)
-    return errno == 0 ? Int(place.release()) : -Int(errno)
+    guard ended > 0 || ended == -Int(ECHILD) else { return ended == 0 ? -Int(EACCES) : ended }
+    // The pin is no file that is open; what the child has put over it is. (A tracer takes every child's status.)
+    let flags = controlDescriptor(place.number, F_GETFL)
+    if flags >= 0, flags & Int(O_PATH) == 0 { return Int(place.release()) }
+    return ended > 0 && clinux_wifexited(status) != 0 ? -Int(clinux_wexitstatus(status)) : -Int(EACCES)
   }
 }
