@@ -61,8 +61,7 @@ extension Mediator {
   /// identity is read. While everybody is still the owner, asking for the owner's own ids (as make does before each
   /// command) changes nothing. Decided by registers; a list of groups lies in memory and counts as a change.
   func changeIdentity(_ notification: consuming PendingNotification) {
-    // In a user namespace the owner's number may be another's.
-    if permitsUserNamespaces || !asksForOwner(notification) {
+    if !asksForOwner(notification) {
       identitiesVary.store(true, ordering: .sequentiallyConsistent)
     }
     notification.passThrough()
@@ -86,12 +85,14 @@ extension Mediator {
     return true
   }
 
-  /// Makes the thread act with the caller's rights: fsuid, fsgid and groups. For an ordinary owner they are the
-  /// owner's, always. False when they cannot be known or had: the call is then denied.
+  /// Makes the thread act with the caller's rights: fsuid, fsgid, groups and capabilities. For an ordinary owner they are
+  /// the owner's, always. False when they cannot be known or had: the call is then denied.
   package func assume(_ notification: borrowing PendingNotification, _ scratch: inout Scratch) -> Bool {
     guard frame.ownerUID == 0, identitiesVary.load(ordering: .sequentiallyConsistent) else { return true }
     guard let status = ThreadStatus(reading: notification.thread) else { return false }
-    let wanted = Identity(uid: status.fsUID, gid: status.fsGID, groups: status.groups)
+    let wanted = Identity(
+      uid: status.fsUID, gid: status.fsGID, groups: status.groups,
+      capabilities: capabilities(of: notification.thread, status))
     if scratch.identity == wanted { return true }
     guard become(wanted) else { return false }
     scratch.identity = wanted
@@ -120,6 +121,11 @@ extension Mediator {
     rawCall(Int(SYS_setfsgid), Int(identity.gid))
     guard rawCall(Int(SYS_setfsgid), -1) == Int(identity.gid) else { return false }
     rawCall(Int(SYS_setfsuid), Int(identity.uid))
-    return rawCall(Int(SYS_setfsuid), -1) == Int(identity.uid)
+    return rawCall(Int(SYS_setfsuid), -1) == Int(identity.uid) && useCapabilities(identity.capabilities)
+  }
+
+  /// What the caller has outside of user namespaces of its own.
+  func capabilities(of thread: Int32, _ status: ThreadStatus) -> UInt64 {
+    !permitsUserNamespaces || Frame.sharesNamespace("user", with: thread) ? status.capabilities : 0
   }
 }

@@ -178,10 +178,14 @@ extension Mediator {
     let reference: ObjectReference =
       isAt ? .at(notification.int(0), arguments[1], flags) : .path(arguments[0])
     var changed = false
+    let thread = notification.thread
     onObject(notification, &scratch, started, reference, .access, .look) { pin in
       if let real {
         changed = true
-        guard become(Identity(uid: real.realUID, gid: real.realGID, groups: real.groups)) else {
+        let capabilities = real.realUID == 0 ? self.capabilities(of: thread, real) : 0
+        let identity = Identity(
+          uid: real.realUID, gid: real.realGID, groups: real.groups, capabilities: capabilities)
+        guard become(identity) else {
           return -Int(EACCES)
         }
       }

@@ -26,8 +26,9 @@ package final class Mediator: Sendable {
   let tracedExecs = Atomic<Int>(0)
   /// Present in ptrace mode.
   let tracer: Tracer?
-  /// Set once a process of a root session has changed its uid, gid or groups: from then on each caller's are read.
-  package let identitiesVary = Atomic<Bool>(false)
+  /// Set once a process of a root session has changed its uid, gid or groups, or where it may have a user namespace of its
+  /// own: from then on each caller's are read.
+  package let identitiesVary: Atomic<Bool>
   /// `permit: [user_namespaces]`
   let permitsUserNamespaces: Bool
   /// Set once a process has called chroot: from then on each caller's root is looked at.
@@ -42,6 +43,7 @@ package final class Mediator: Sendable {
     tracer: Tracer? = nil, approvals: Approvals? = nil
   ) {
     self.policy = policy
+    identitiesVary = Atomic(policy.rules.permissions.contains(.userNamespaces))
     permitsUserNamespaces = policy.rules.permissions.contains(.userNamespaces)
     uniformCommand = policy.commandIsUniform
     self.frame = frame

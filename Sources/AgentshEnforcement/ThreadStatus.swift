@@ -20,6 +20,8 @@ package struct ThreadStatus: Sendable {
   package var blocked: UInt64 = 0
   package var ignored: UInt64 = 0
   package var caught: UInt64 = 0
+  /// Effective, in its own user namespace.
+  package var capabilities: UInt64 = 0
   package var command: [UInt8] = []
 
   /// nil when the thread is gone or the text is not as expected.
@@ -77,6 +79,8 @@ package struct ThreadStatus: Sendable {
       ignored = field.number(base: 16)
     } else if field.named("SigCgt") {
       caught = field.number(base: 16)
+    } else if field.named("CapEff") {
+      capabilities = field.number(base: 16)
       return false  // nothing behind it is asked for
     }
     return true
@@ -171,4 +175,6 @@ package struct Identity: Equatable, Sendable {
   package let uid: UInt32
   package let gid: UInt32
   package let groups: [UInt32]
+  /// By their numbers in `capabilities(7)`.
+  package let capabilities: UInt64
 }

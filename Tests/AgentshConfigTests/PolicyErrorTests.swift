@@ -156,7 +156,7 @@ private func complaints(_ text: String) -> [String] {
     ("audit: {log_alowed: true}", "p:3:9: unknown key \"log_alowed\" in audit (did you mean log_allowed?)"),
     ("file_default: perhaps", "p:3:15: file_default cannot be \"perhaps\" (one of: allow, deny)"),
     ("permit: ptrace", "p:3:9: permit must be a list, not a single value "),
-    ("permit: [trace]", "p:3:10: permit cannot name \"trace\" (one of: ptrace)"),
+    ("permit: [trace]", "p:3:10: permit cannot name \"trace\" (one of: ptrace, user_namespaces)"),
     (
       "permit: [ptrace]\nsignal_rules: [{name: a, signals: [TERM], target: {type: self}, decision: allow}]",
       "p:3:10: ptrace cannot be permitted beside signal_rules: "
@@ -164,6 +164,14 @@ private func complaints(_ text: String) -> [String] {
     (
       "permit: [ptrace]\ncommand_rules: [{name: a, commands: [x], context: {max_depth: 2}, decision: allow}]",
       "p:3:10: ptrace cannot be permitted beside rules that count depths: "
+    ),
+    (
+      "permit: [user_namespaces]\nsignal_rules: [{name: a, signals: [TERM], target: {type: self}, decision: allow}]",
+      "p:3:10: user_namespaces cannot be permitted beside signal_rules: "
+    ),
+    (
+      "permit: [user_namespaces]\ncommand_rules: [{name: a, commands: [x], context: {max_depth: 2}, decision: allow}]",
+      "p:3:10: user_namespaces cannot be permitted beside rules that count depths: "
     ),
     ("name: again", "p:2:1: the key \"name\" is given twice in one mapping, first here (keep one)"),
     (

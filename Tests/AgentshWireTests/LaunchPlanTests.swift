@@ -41,7 +41,7 @@ struct LaunchPlanTests {
     "refuses what it does not understand",
     arguments: [
       ("0100" + "09", "0200" + "09"),  // version 2
-      ("0100" + "0900", "0100" + "0910"),  // a group of calls nobody knows
+      ("0100" + "0900", "0100" + "0920"),  // a group of calls nobody knows
       ("0000" + "01" + "02", "0000" + "02" + "02"),  // a boolean of 2
       ("0500000000000000", "050000000000000000"),  // one byte more
       ("0500000000000000", "05000000000000000"),  // odd

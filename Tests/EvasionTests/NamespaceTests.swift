@@ -170,8 +170,9 @@ import Testing
     }
   }
 
-  /// As bare: who is somebody else outside does not become the owner by a number.
-  @Test func `a number in a namespace is not the owner's`() throws {
+  /// As bare: who is somebody else outside does not become the owner by a number, and the owner's capabilities are not
+  /// those of one that has a user namespace of its own.
+  @Test func `nobody in a namespace is more than it is outside`() throws {
     let cell = try Cell(as: .root)
     let closed = try cell.box.place.write("mine", to: cell.outside + "/open/closed", mode: 0o600)
     let theirs = try cell.box.place.write("theirs", to: cell.outside + "/open/theirs", mode: 0o600)
@@ -182,6 +183,10 @@ import Testing
       let inside = try cell.box.place.wrap(words, policy: cell.policy)
       #expect(inside.output == expected, "\(inside)")
     }
+    let words = [cell.tool, "plain", "/", theirs]
+    #expect(try cell.box.place.run(words).output == "EACCES\n")
+    let inside = try cell.box.place.wrap(words, policy: cell.policy)
+    #expect(inside.output == "EACCES\n", "\(inside)")
   }
 
   @Test(arguments: Caller.allCases) func `what is permitted works`(caller: Caller) throws {

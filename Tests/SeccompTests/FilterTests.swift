@@ -4,8 +4,9 @@ import Testing
 
 private let features: [FilterFeatures] = [
   [], [.files], [.commands], [.sockets], [.processes], [.identities], [.signals], [.uniformThreads],
+  [.userNamespaces],
   [.files, .commands, .sockets, .processes],
-  [.files, .commands, .sockets, .processes, .identities, .signals, .uniformThreads],
+  [.files, .commands, .sockets, .processes, .identities, .signals, .uniformThreads, .userNamespaces],
 ]
 
 @Suite("Filter")
