@@ -147,11 +147,19 @@ extension Mediator {
     _ n: borrowing PendingNotification, _ socket: borrowing CallerSocket, at parent: borrowing FileDescriptor,
     _ leaf: PathText, _ scratch: borrowing Scratch
   ) -> Int {
-    if scratch.raw == leaf {
+    // From a root of the caller's own its path leads elsewhere for us: then the socket is called by its last name alone.
+    let hasOwnRoot = hasOwnRoot(n.thread)
+    if scratch.raw == leaf || hasOwnRoot {
       defer { _ = changeDirectory(frame.root) }
       let moved = changeDirectory(parent.number)
       guard moved == 0 else { return moved }
-      return bindSocket(socket.number, scratch.rawOther, length: scratch.rawOther.count)
+      var address = scratch.rawOther
+      if hasOwnRoot {
+        address.truncate(to: Self.familySize)
+        address.append(leaf)
+        address.append(0)
+      }
+      return bindSocket(socket.number, address, length: address.count)
     }
     let opened = openAt(-100, PathText("/proc/\(n.thread)/cwd"), flags: O_PATH | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { return -Int(EACCES) }
@@ -162,6 +170,9 @@ extension Mediator {
       parent: parent.number)
     return bind.run()
   }
+
+  /// `sun_path` begins behind it. `unix(7)`
+  private static let familySize = 2
 }
 
 extension FileDecider {

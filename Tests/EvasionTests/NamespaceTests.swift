@@ -80,8 +80,10 @@ import Testing
     try cell.expectRefused("Unix sockets with another root", "connect", "/SECRET.sock")
     #expect(cell.box.timesReached(cell.outside + "/SECRET.sock") == 1)
     #expect(try cell.box.place.denials().contains("no-secret \(cell.box.secret)"))
-    let open = try cell.box.place.wrap([cell.tool, "open", cell.outside, "/log/file"], policy: cell.policy)
-    #expect(open.reached, "\(open)")
+    for (way, path) in [("open", "/log/file"), ("bind", "/open/socket"), ("mkdir", "/open/made")] {
+      let open = try cell.box.place.wrap([cell.tool, way, cell.outside, path], policy: cell.policy)
+      #expect(open.reached && cell.box.place.exists(cell.outside + path), "\(way): \(open)")
+    }
 
     let jail = try cell.jail("jail", cell.box.forbidden, "SECRET")
     let policy = try cell.box.place.policy(
