@@ -224,7 +224,10 @@ extension Mediator {
 
   /// binfmt_misc: the kernel has started an interpreter that no line in the file names. It must be allowed for itself.
   private func mayBeForeign(_ image: ExecImage, _ exec: borrowing PreparedExec) -> Bool {
-    guard image.isWhole, hasRegisteredFormats() else { return false }
+    // Its name is the one that its own mount namespace has.
+    guard image.isWhole, !mountsVary.load(ordering: .sequentiallyConsistent), hasRegisteredFormats() else {
+      return false
+    }
     var decider = FileDecider(policy, mounts: frame.mounts.table)
     let request = CommandRequest(
       canonical: Array(image.name.utf8), called: Array(image.name.utf8), calledNameCounts: false,

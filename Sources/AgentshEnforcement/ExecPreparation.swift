@@ -141,7 +141,7 @@ extension Mediator {
         return .failed(errno: opened == -Int(ENOENT) ? EBADF : Int32(truncatingIfNeeded: -opened))
       }
       let object = FileDescriptor(owning: Int32(opened))
-      let errno = nameOfDescriptor(object.number, into: &scratch.name)
+      let errno = nameOfDescriptor(object.number, of: n.thread, into: &scratch.name)
       if errno != 0 { return .failed(errno: errno) }
       if !scratch.mayBlock, frame.isRemote(scratch.name) { return .mustWait }
       return .object(object)

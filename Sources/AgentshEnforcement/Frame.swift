@@ -18,6 +18,8 @@ package struct Frame: Sendable {
   /// `/bin` and its like, where it is a link to `usr/bin` that only root can change.
   package let rootLinks: [PathText]
   let mounts: Mounts
+  /// The device that memfd and System V's memory lie on.
+  let memoryDevice: UInt64?
 
   package enum Failure: Error, Equatable, Sendable {
     case root(errno: Int32)
@@ -38,6 +40,7 @@ package struct Frame: Sendable {
     self.group = group
     guard Self.sharesRoot(with: target) else { throw .anotherRoot }
     rootLinks = Self.findRootLinks(root)
+    memoryDevice = Self.findMemoryDevice()
     do throws(SystemCallError) { mounts = try Mounts() } catch {
       throw .mounts(errno: error.errno)
     }
@@ -49,14 +52,24 @@ package struct Frame: Sendable {
   }
 
   /// Whether the thread is in our namespace of that kind, as `mnt`. `namespaces(7)`.
-  static func sharesNamespace(_ kind: String, with thread: Int32) -> Bool {
-    isSame(PathText("/proc/self/ns/\(kind)"), PathText("/proc/\(thread)/ns/\(kind)"))
+  static func sharesNamespace(_ kind: String, of other: Int32? = nil, with thread: Int32) -> Bool {
+    let first = other.map { "\($0)" } ?? "self"
+    return isSame(PathText("/proc/\(first)/ns/\(kind)"), PathText("/proc/\(thread)/ns/\(kind)"))
   }
 
   private static func isSame(_ ours: PathText, _ theirs: PathText) -> Bool {
     var (one, other) = (stat(), stat())
     return statAt(-1, ours, &one, flags: 0) == 0 && statAt(-1, theirs, &other, flags: 0) == 0
       && one.st_dev == other.st_dev && one.st_ino == other.st_ino
+  }
+
+  /// `memfd_create(2)`
+  private static func findMemoryDevice() -> UInt64? {
+    let made = PathText("").withAddress { rawCall(Int(SYS_memfd_create), $0, 1 /* MFD_CLOEXEC */) }
+    guard made >= 0 else { return nil }
+    let memory = FileDescriptor(owning: Int32(made))
+    var information = stat()
+    return statDescriptor(memory.number, &information) == 0 ? UInt64(information.st_dev) : nil
   }
 
   /// A root-level link counts when root owns it and nobody else writes to `/`.

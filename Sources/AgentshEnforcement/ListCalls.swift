@@ -35,7 +35,7 @@ extension Mediator {
     case .taken(let taken): directory = notification.keep(taken.descriptor)
     }
     var information = stat()
-    guard nameOfDescriptor(directory, into: &scratch.name) == 0 else {
+    guard nameOfDescriptor(directory, of: notification.thread, into: &scratch.name) == 0 else {
       notification.fail(EACCES)
       return
     }

@@ -33,6 +33,8 @@ package final class Mediator: Sendable {
   let permitsUserNamespaces: Bool
   /// Set once a process has called chroot: from then on each caller's root is looked at.
   let rootsVary = Atomic<Bool>(false)
+  /// Set once a process may be in another mount namespace than ours: from then on names are those that ours has.
+  let mountsVary = Atomic<Bool>(false)
   /// Set once descriptors may be shared by more than the threads of one process.
   let filesAreShared = Atomic<Bool>(false)
   /// Set once the tree has made a FIFO: from then on what a name is is looked at before it is opened.
@@ -64,6 +66,7 @@ package final class Mediator: Sendable {
       guard scratch.mayBlock else { return handOver(notification) }
       while tracedExecs.load(ordering: .acquiring) != 0 { pause(milliseconds: 1) }
     }
+    if !scratch.mayBlock, namesAreElsewhere(for: notification.thread) { return handOver(notification) }
     switch Int(notification.call) {
     case Int(SYS_open), Int(SYS_openat), Int(SYS_openat2), Int(SYS_creat):
       open(notification, &scratch, started)
@@ -102,7 +105,8 @@ package final class Mediator: Sendable {
       Int(SYS_setresgid), Int(SYS_setfsuid), Int(SYS_setfsgid), Int(SYS_setgroups):
       changeIdentity(notification)
     case Int(SYS_chroot): changeRoot(notification)
-    case Int(SYS_clone): shareFiles(notification)
+    case Int(SYS_clone), Int(SYS_unshare): part(notification)
+    case Int(SYS_mount), Int(SYS_umount2), Int(SYS_pivot_root): mountCall(notification, &scratch)
     case Int(SYS_kill), Int(SYS_tkill), Int(SYS_tgkill), Int(SYS_rt_sigqueueinfo), Int(SYS_rt_tgsigqueueinfo),
       Int(SYS_pidfd_send_signal):
       signalCall(notification, &scratch, started)

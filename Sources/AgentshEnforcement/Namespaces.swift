@@ -24,9 +24,16 @@ extension Mediator {
     notification.passThrough()
   }
 
-  /// clone with CLONE_FILES that makes no thread.
-  func shareFiles(_ notification: consuming PendingNotification) {
-    filesAreShared.store(true, ordering: .sequentiallyConsistent)
+  /// clone and unshare, where they part or share what we have to know of.
+  func part(_ notification: consuming PendingNotification) {
+    let flags = notification.arguments[0]
+    if flags & UInt64(CLONE_NEWNS) != 0 {
+      rootsVary.store(true, ordering: .sequentiallyConsistent)
+      mountsVary.store(true, ordering: .sequentiallyConsistent)
+    }
+    if notification.call == Int32(SYS_clone), flags & UInt64(CLONE_FILES) != 0 {
+      filesAreShared.store(true, ordering: .sequentiallyConsistent)
+    }
     notification.passThrough()
   }
 
@@ -35,11 +42,44 @@ extension Mediator {
     guard rootsVary.load(ordering: .sequentiallyConsistent) else { return false }
     var name = PathText()
     return ProcPath(thread, "root").readLink(into: &name) != 1
+      || namesAreElsewhere(for: thread)
   }
 
   /// Whether the numbers that the caller gives are those of a pid namespace that was made inside.
   func numbersItself(_ thread: Int32) -> Bool {
     permitsUserNamespaces && !Frame.sharesNamespace("pid", with: thread)
+  }
+
+  /// Whether the next name means a process by a number of its namespace's, which takes a look at all processes.
+  func asksForNumbers(_ notification: borrowing PendingNotification, at name: PathText) -> Bool {
+    permitsUserNamespaces && name.equals("/proc") && numbersItself(notification.thread)
+  }
+
+  /// The number that we have for the process that one in a pid namespace of its own calls by a name in /proc; nil where it
+  /// is that number already, or nobody's there.
+  func numberOutside(_ name: ArraySlice<UInt8>, for thread: Int32) -> Int32? {
+    guard permitsUserNamespaces, let number = UInt32(String(decoding: name, as: UTF8.self)),
+      numbersItself(thread), let caller = ThreadStatus(reading: thread)
+    else { return nil }
+    let level = caller.numbers.count
+    return Tree.allProcesses()?.first { process in
+      guard let status = ThreadStatus(reading: process), status.numbers.count >= level,
+        status.numbers[level - 1] == number, status.numbers[0] != number
+      else { return false }
+      return isBelow(thread, level, process)
+    }
+  }
+
+  /// Whether a process is in the thread's pid namespace, or in one that was made there: the first of its parents that is
+  /// on that level tells.
+  private func isBelow(_ thread: Int32, _ level: Int, _ process: Int32) -> Bool {
+    var current = process
+    for _ in 0..<Self.generations {
+      guard let status = ThreadStatus(reading: current), status.numbers.count >= level else { return false }
+      if status.numbers.count == level { return Frame.sharesNamespace("pid", of: thread, with: current) }
+      current = status.parent
+    }
+    return false
   }
 
   /// Whether a send by the caller can be left to the kernel: nothing but the socket counts, and it stays the same.
@@ -61,41 +101,57 @@ extension Mediator {
     return ["uid_map", "gid_map", "projid_map", "setgroups"].contains { leaf.elementsEqual($0.utf8) }
   }
 
-  /// Opens a pinned file as one in the thread's user namespace. Returns our descriptor or -errno. `setns(2)`: of a user
-  /// namespace, only processes without threads.
+  /// Opens a pinned file as one in the thread's user namespace. Returns our descriptor or -errno.
   func openFromInside(_ thread: Int32, _ object: Int32, flags: Int32) -> Int {
     let path = ProcPath(ownDescriptor: object)
     if Frame.sharesNamespace("user", with: thread) { return path.open(flags: flags) }
-    let entered = ProcPath(thread, "ns/user").open(flags: O_RDONLY | O_CLOEXEC)
-    guard entered >= 0 else { return -Int(EACCES) }
-    let namespace = FileDescriptor(owning: Int32(entered))
-    // Where the child, which shares our descriptors, puts the file.
-    let reserved = controlDescriptor(object, Int32(F_DUPFD_CLOEXEC), 3)
-    guard reserved >= 0 else { return reserved }
-    let place = FileDescriptor(owning: Int32(reserved))
-    var status: Int32 = -1
-    let ended = processes.withStranger {
-      let child = path.withAddress { address in
-        let child = rawCall(Int(SYS_clone), Int(CLONE_FILES), 0, 0, 0, 0)
-        if child != 0 { return child }
-        // A copy of one thread of many: nothing but system calls.
-        var result = rawCall(Int(SYS_setns), Int(namespace.number), Int(CLONE_NEWUSER))
-        if result == 0 { result = rawCall(Int(SYS_openat), Int(AT_FDCWD), address, Int(flags), 0) }
-        if result >= 0 {
-          let opened = result
-          result = rawCall(Int(SYS_dup3), opened, Int(place.number), Int(O_CLOEXEC))
-          rawCall(Int(SYS_close), opened)
-        }
-        rawCall(Int(SYS_exit_group), result < 0 ? -result : 0)
-        return 0
-      }
-      // __WALL: it has no signal for its end.
-      return child < 0 ? child : retryingInterrupt { waitFor(Int32(child), 0x4000_0000, &status) }
+    return path.withAddress { address in
+      within(thread, mounts: false, [Int(SYS_openat), Int(AT_FDCWD), address, Int(flags), 0, 0, 0])
     }
-    guard ended > 0 || ended == -Int(ECHILD) else { return ended == 0 ? -Int(EACCES) : ended }
-    // The pin is no file that is open; what the child has put over it is. (A tracer takes every child's status.)
-    let flags = controlDescriptor(place.number, F_GETFL)
-    if flags >= 0, flags & Int(O_PATH) == 0 { return Int(place.release()) }
-    return ended > 0 && clinux_wifexited(status) != 0 ? -Int(clinux_wexitstatus(status)) : -Int(EACCES)
+  }
+
+  // MARK: inside
+
+  /// Has a child of ours, which shares our descriptors, make one call (seven numbers: which, and its arguments) in the
+  /// thread's user namespace, and with `mounts` in its mount namespace, from its root and working directory. Returns what
+  /// the call did: 0 and more, or -errno. `setns(2)`: of a user namespace, only for processes without threads.
+  func within(_ thread: Int32, mounts: Bool, _ call: [Int]) -> Int {
+    let opened = [
+      ProcPath(thread, "ns/user").open(flags: O_RDONLY | O_CLOEXEC),
+      rawCall(Int(SYS_eventfd2), 0, Int(O_CLOEXEC | O_NONBLOCK)),
+      mounts ? ProcPath(thread, "ns/mnt").open(flags: O_RDONLY | O_CLOEXEC) : 0,
+      mounts ? ProcPath(thread, "root").open(flags: O_PATH | O_CLOEXEC) : 0,
+      mounts ? ProcPath(thread, "cwd").open(flags: O_PATH | O_CLOEXEC) : 0,
+    ]
+    defer { for number in opened where number > 0 { closeDescriptor(Int32(number)) } }
+    guard opened.allSatisfy({ $0 >= 0 }) else { return -Int(EACCES) }
+    let (user, told) = (opened[0], Int32(opened[1]))
+    return Self.dot.withAddress { dot in
+      var calls = [Int(SYS_setns), user, Int(CLONE_NEWUSER), 0, 0, 0, 0]
+      if mounts {
+        calls += [Int(SYS_setns), opened[2], Int(CLONE_NEWNS), 0, 0, 0, 0]
+        calls += [Int(SYS_fchdir), opened[3], 0, 0, 0, 0, 0]
+        calls += [Int(SYS_chroot), dot, 0, 0, 0, 0, 0]
+        calls += [Int(SYS_fchdir), opened[4], 0, 0, 0, 0, 0]
+      }
+      calls += call
+      // SAFETY: the child has a copy of all that the numbers are addresses of.
+      let child = processes.startingStranger {
+        unsafe calls.withUnsafeBufferPointer {
+          unsafe clinux_calls_start($0.baseAddress, Int32($0.count / 7), told)
+        }
+      }
+      guard child > 0 else { return child }
+      // __WALL: it has no signal for its end. ECHILD: a tracer takes every child's.
+      var status: Int32 = 0
+      _ = retryingInterrupt { waitFor(Int32(child), 0x4000_0000, &status) }
+      processes.forgetStranger(Int32(child))
+      var word: UInt64 = 0
+      // SAFETY: eight bytes, alive across the call.
+      let got = unsafe withUnsafeMutablePointer(to: &word) {
+        rawCall(Int(SYS_read), Int(told), kernelAddress($0), 8)
+      }
+      return got == 8 ? Int(word) - CLINUX_CALLS_BASE : -Int(EACCES)
+    }
   }
 }

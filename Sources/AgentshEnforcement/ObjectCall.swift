@@ -80,12 +80,14 @@ extension Mediator {
       case .unreachable:
         refuse(notification, .file, operation.rawValue, EACCES, scratch, started)
         return
-      case .taken(let taken): found = named(taken.descriptor, &scratch.name)
+      case .taken(let taken): found = named(taken.descriptor, of: notification.thread, &scratch.name)
       }
     } else if isOwn {
       let opened = ProcPath(notification.thread, "cwd").open(flags: O_PATH | O_CLOEXEC)
       found =
-        opened < 0 ? .failed(errno: EACCES) : named(FileDescriptor(owning: Int32(opened)), &scratch.name)
+        opened < 0
+        ? .failed(errno: EACCES)
+        : named(FileDescriptor(owning: Int32(opened)), of: notification.thread, &scratch.name)
     } else {
       found = pin(
         notification, directory: reference.directory, raw: scratch.raw, follow: reference.follow,
@@ -148,8 +150,10 @@ extension Mediator {
     recorder.record(outcome, raw: scratch.raw, name: scratch.name)
   }
 
-  private func named(_ object: consuming FileDescriptor, _ name: inout PathText) -> Pin {
-    let failed = nameOfDescriptor(object.number, into: &name)
+  private func named(
+    _ object: consuming FileDescriptor, of thread: Int32, _ name: inout PathText
+  ) -> Pin {
+    let failed = nameOfDescriptor(object.number, of: thread, into: &name)
     return failed == 0 ? .object(object) : .failed(errno: failed)
   }
 

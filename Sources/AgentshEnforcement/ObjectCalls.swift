@@ -17,6 +17,11 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ kind: ObjectTable.Kind, _ scratch: inout Scratch,
     _ started: UInt64
   ) {
+    // In a namespace of the tree's own nobody else has any.
+    if permitsUserNamespaces, !Frame.sharesNamespace("ipc", with: notification.thread) {
+      notification.passThrough()
+      return
+    }
     switch Int(notification.call) {
     case Int(SYS_shmget), Int(SYS_semget), Int(SYS_msgget): getObject(notification, kind, started)
     default: useObject(notification, kind, started)

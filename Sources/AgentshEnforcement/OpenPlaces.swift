@@ -65,13 +65,12 @@ extension Mediator {
       let length = readLinkAt(parent.number, leafName, into: &scratch.text)
       if length < 0 { return .parent(parent, leafStart: leaf) }
       // The link's target, absolute or relative to the link's directory.
-      scratch.spare.removeAll()
-      if scratch.text.isEmpty || scratch.text[0] != UInt8(ascii: "/") {
-        let failed = nameOfDescriptor(parent.number, into: &scratch.spare)
-        if failed != 0 { return .failed(errno: failed) }
-        scratch.spare.append(UInt8(ascii: "/"))
+      if scratch.text.starts(with: "/") {
+        scratch.spare = scratch.text
+      } else {
+        scratch.spare.truncate(to: leafStart(scratch.spare))
+        scratch.spare.append(scratch.text)
       }
-      scratch.spare.append(scratch.text)
     }
     return .failed(errno: ELOOP)
   }
@@ -130,7 +129,7 @@ extension Mediator {
       directory.number, scratch.raw, flags: UInt64(O_PATH | O_CLOEXEC) | noFollow, resolve: request.resolve)
     if pinned >= 0 {
       let object = FileDescriptor(owning: Int32(pinned))
-      let failed = nameOfDescriptor(object.number, into: &scratch.name)
+      let failed = nameOfDescriptor(object.number, of: notification.thread, into: &scratch.name)
       if failed != 0 || touchesProcess(scratch.name) {
         notification.fail(failed != 0 ? failed : EACCES)
         return
@@ -155,7 +154,7 @@ extension Mediator {
       return
     }
     let holder = FileDescriptor(owning: Int32(parent))
-    guard nameOfDescriptor(holder.number, into: &scratch.name) == 0 else {
+    guard nameOfDescriptor(holder.number, of: notification.thread, into: &scratch.name) == 0 else {
       notification.fail(EACCES)
       return
     }

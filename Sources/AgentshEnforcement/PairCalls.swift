@@ -149,7 +149,7 @@ extension Mediator {
     let opened = ProcPath(notification.thread, "fd", number).open(flags: O_PATH | O_CLOEXEC)
     guard opened >= 0 else { return .failed(errno: EBADF) }
     let object = FileDescriptor(owning: Int32(opened))
-    let failed = nameOfDescriptor(object.number, into: &name)
+    let failed = nameOfDescriptor(object.number, of: notification.thread, into: &name)
     return failed == 0 ? .object(object) : .failed(errno: failed)
   }
 

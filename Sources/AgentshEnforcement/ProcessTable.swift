@@ -28,9 +28,10 @@ package final class ProcessTable: Sendable {
   private let targetHandle: FileDescriptor
   /// Whether rules tell depths inside the tree apart (`PolicyRules.tellsDepths`).
   private let tellsDepths: Bool
-  /// Odd while there is a stranger.
-  private let strangers = Atomic<UInt64>(0)
-  private let strangerGate = Mutex<Void>(())
+  /// Children of ours that are not of the tree.
+  private let strangers = Mutex<Set<Int32>>([])
+  /// Odd while one starts.
+  private let starting = Atomic<UInt64>(0)
   /// Whether the launcher has become the agent.
   private let started = Atomic<Bool>(false)
 
@@ -202,22 +203,28 @@ package final class ProcessTable: Sendable {
   /// process's a moment later; then the kernel's own rules hold for that one, as they would for any of the owner's.
   package func isMember(_ process: Int32, reaper: Int32) -> Bool {
     while true {
-      let before = strangers.load(ordering: .sequentiallyConsistent)
-      let answer = before % 2 == 0 && belongs(process, reaper)
-      if before % 2 == 0, strangers.load(ordering: .sequentiallyConsistent) == before { return answer }
+      let before = starting.load(ordering: .sequentiallyConsistent)
+      let answer =
+        before % 2 == 0 && belongs(process, reaper) && !strangers.withLock { $0.contains(process) }
+      if before % 2 == 0, starting.load(ordering: .sequentiallyConsistent) == before { return answer }
       FutexWord().wait(while: 0, milliseconds: 1)
     }
   }
 
-  /// For a child of ours that is not of the tree, though it descends from us: until `body` has seen its end, nobody is
-  /// told who is a member. It must be short.
-  package func withStranger<Result>(_ body: () -> Result) -> Result {
-    strangerGate.withLock { _ in
-      strangers.add(1, ordering: .sequentiallyConsistent)
-      defer { strangers.add(1, ordering: .sequentiallyConsistent) }
-      return body()
+  /// For a child of ours that is not of the tree, though it descends from us. `start` returns its number, or -errno;
+  /// until that is known nobody is told who is a member.
+  func startingStranger(_ start: () -> Int) -> Int {
+    strangers.withLock { known in
+      starting.add(1, ordering: .sequentiallyConsistent)
+      defer { starting.add(1, ordering: .sequentiallyConsistent) }
+      let process = start()
+      if process > 0 { known.insert(Int32(truncatingIfNeeded: process)) }
+      return process
     }
   }
+
+  /// It has ended, and nobody waits for it any more.
+  func forgetStranger(_ process: Int32) { strangers.withLock { _ = $0.remove(process) } }
 
   private func belongs(_ process: Int32, _ reaper: Int32) -> Bool {
     guard process > 1, let identity = Self.identity(of: process) else { return false }

@@ -1,6 +1,7 @@
 import CLinux
 package import LinuxSystem
 package import Seccomp
+import Synchronization
 
 // From the caller's words to one object. Two ways:
 //
@@ -30,7 +31,8 @@ package enum Place: ~Copyable {
 /// What cleaning a path as text came to.
 package struct Cleaned {
   package var errno: Int32 = 0
-  /// `..` after a name, a directory that has no name any more, or a root of the caller's own: only a walk tells.
+  /// `..` after a name, a directory that has no name any more or may be on another's mount, or a root of the caller's own:
+  /// only a walk tells.
   package var needsWalk = false
   /// The path ended in `/` or `/.`: a directory is wanted and a link there would be followed.
   package var wantsDirectory = false
@@ -71,7 +73,7 @@ extension Mediator {
         result.errno = ENOTDIR
         return result
       }
-      if endsInDeleted(name) { result.needsWalk = true }
+      if endsInDeleted(name) || mountsVary.load(ordering: .sequentiallyConsistent) { result.needsWalk = true }
       if name.count == 1 { name.removeAll() }
     }
     let base = name.count
@@ -139,12 +141,6 @@ extension Mediator {
       return false
     }
     return true
-  }
-
-  /// The name that the kernel has for one of our descriptors. Returns 0 or an errno.
-  package func nameOfDescriptor(_ descriptor: Int32, into name: inout PathText) -> Int32 {
-    let length = ProcPath(ownDescriptor: descriptor).readLink(into: &name)
-    return length < 0 ? Int32(truncatingIfNeeded: -length) : 0
   }
 
   /// Resolves all of a path to a pinned object.

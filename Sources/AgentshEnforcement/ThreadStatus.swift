@@ -15,6 +15,8 @@ package struct ThreadStatus: Sendable {
   package var realGID: UInt32 = .max
   package var effectiveUID: UInt32 = .max
   package var groups: [UInt32] = []
+  /// The process's number in our pid namespace, and in each that was made below it; its own is the last.
+  package var numbers: [UInt32] = []
   package var pending: UInt64 = 0
   package var sharedPending: UInt64 = 0
   package var blocked: UInt64 = 0
@@ -67,6 +69,8 @@ package struct ThreadStatus: Sendable {
       if ids.count == 4 { (realGID, fsGID) = (ids[0], ids[3]) }
     } else if field.named("Groups") {
       groups = field.numbers
+    } else if field.named("NStgid") {
+      numbers = field.numbers
     } else if field.named("Threads") {
       threads = Int32(truncatingIfNeeded: field.number(base: 10))
     } else if field.named("SigPnd") {

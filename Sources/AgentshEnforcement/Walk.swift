@@ -1,6 +1,7 @@
 import CLinux
 import LinuxSystem
 import Seccomp
+import Synchronization
 
 // The slow way of resolution: one component at a time, each opened with O_PATH|O_NOFOLLOW on the handle of the one
 // before, so nothing is looked up twice. Links are read through their own handle. `/proc/self` and `/proc/thread-self`
@@ -16,23 +17,28 @@ extension Mediator {
     name: inout PathText, mayBlock: Bool, magic: Bool = true, links: Bool = true
   ) -> Pin {
     let ownRoot = hasOwnRoot(notification.thread)
-    if links, !ownRoot,
+    if links,
       let pin = resolveCached(
-        notification, directory: directory, raw: raw, follow: follow, name: &name, mayBlock: mayBlock)
+        notification, directory: directory, raw: raw, follow: follow, ownRoot: ownRoot, name: &name,
+        mayBlock: mayBlock)
     {
       return pin
     }
-    var walker = Walker(raw, root: frame.root)
+    var walker = Walker(raw, self, notification.thread)
     walker.mayFollowMagic = magic
     walker.mayFollowLinks = links
-    let failed = walker.start(notification, directory, raw, ownRoot: ownRoot)
+    let failed = walker.start(directory, raw, ownRoot: ownRoot)
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
-      if !mayBlock, frame.isRemote(walker.name) { return .mustWait }
+      if !mayBlock, frame.isRemote(walker.name) || asksForNumbers(notification, at: walker.name) {
+        return .mustWait
+      }
       let last = walker.isFinished
       let errno = step(notification, &walker, component, follow: !last || follow || walker.wantsDirectory)
       if errno != 0 { return .failed(errno: errno) }
     }
+    let failedToName = walker.rename()
+    if failedToName != 0 { return .failed(errno: failedToName) }
     if walker.name.isTooLong { return .failed(errno: ENAMETOOLONG) }
     name = walker.name
     if name.isEmpty { name.append(UInt8(ascii: "/")) }
@@ -46,15 +52,19 @@ extension Mediator {
     _ notification: borrowing PendingNotification, directory: Int32, raw: PathText, name: inout PathText,
     wantsDirectory: Bool, mayBlock: Bool
   ) -> Place {
-    var walker = Walker(raw, root: frame.root)
-    let failed = walker.start(notification, directory, raw, ownRoot: hasOwnRoot(notification.thread))
+    var walker = Walker(raw, self, notification.thread)
+    let failed = walker.start(directory, raw, ownRoot: hasOwnRoot(notification.thread))
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
-      if !mayBlock, frame.isRemote(walker.name) { return .mustWait }
+      if !mayBlock, frame.isRemote(walker.name) || asksForNumbers(notification, at: walker.name) {
+        return .mustWait
+      }
       if walker.isFinished {
         if component.count <= 2, component.allSatisfy({ $0 == UInt8(ascii: ".") }) {
           return .failed(errno: EBUSY)
         }
+        let failed = walker.rename()
+        if failed != 0 { return .failed(errno: failed) }
         guard let parent = walker.takeHandle() else { return .failed(errno: ENOENT) }
         guard isDirectory(parent.number) else { return .failed(errno: ENOTDIR) }
         name = walker.name
@@ -88,6 +98,10 @@ extension Mediator {
         return walker.splice("\(own)/task/\(notification.thread)", inDirectory: true)
       }
     }
+    var component = component
+    if inProc, walker.name.equals("/proc"), let number = numberOutside(component, for: notification.thread) {
+      component = Array("\(number)".utf8)[...]
+    }
     let opened = openAt(
       walker.current, PathText(component), flags: O_PATH | O_NOFOLLOW | O_CLOEXEC)
     guard opened >= 0 else { return Int32(truncatingIfNeeded: -opened) }
@@ -96,13 +110,13 @@ extension Mediator {
     guard statDescriptor(child.number, &information) == 0 else { return EACCES }
     guard FileType(mode: information.st_mode) == .link, follow else {
       if !walker.isFinished, FileType(mode: information.st_mode) != .directory { return ENOTDIR }
-      walker.enter(child, component)
-      return walker.name.isTooLong ? ENAMETOOLONG : 0
+      let failed = walker.enter(child, component)
+      return failed == 0 && walker.name.isTooLong ? ENAMETOOLONG : failed
     }
     walker.links += 1
     if walker.links > Self.linkLimit || !walker.mayFollowLinks { return ELOOP }
     if inProc, isMagic(walker.name, component) {
-      return walker.mayFollowMagic ? followMagic(&walker, component) : ELOOP
+      return walker.mayFollowMagic ? followMagic(notification, &walker, component) : ELOOP
     }
     if !mayFollow(notification, link: information, in: walker.current) { return EACCES }
     var target = PathText()
@@ -121,13 +135,15 @@ extension Mediator {
   }
 
   /// A magic link leads to an object, not to a name: it is opened through the kernel and named afterwards.
-  private func followMagic(_ walker: inout Walker, _ component: ArraySlice<UInt8>) -> Int32 {
+  private func followMagic(
+    _ notification: borrowing PendingNotification, _ walker: inout Walker, _ component: ArraySlice<UInt8>
+  ) -> Int32 {
     let opened = openAt(walker.current, PathText(component), flags: O_PATH | O_CLOEXEC)
     guard opened >= 0 else { return Int32(truncatingIfNeeded: -opened) }
     let object = FileDescriptor(owning: Int32(opened))
     if !walker.isFinished, !isDirectory(object.number) { return ENOTDIR }
     var name = PathText()
-    let errno = nameOfDescriptor(object.number, into: &name)
+    let errno = nameOfDescriptor(object.number, of: notification.thread, into: &name)
     if errno != 0 { return errno }
     if name.count == 1, name[0] == UInt8(ascii: "/") { name.removeAll() }
     walker.arrive(object, name)
@@ -209,8 +225,9 @@ extension Mediator {
 /// A walk's state: where it is, what that is called, and what remains of the path.
 struct Walker: ~Copyable {
   private var handle: FileDescriptor?
-  /// O_PATH of our root.
-  private let root: Int32
+  private let mediator: Mediator
+  /// Whose walk it is.
+  private let thread: Int32
   /// The caller's root where it is not ours, and its name, which is empty for ours.
   private var ownRoot: FileDescriptor?
   private var rootName = PathText()
@@ -224,8 +241,9 @@ struct Walker: ~Copyable {
   var mayFollowLinks = true
   private(set) var wantsDirectory: Bool
 
-  init(_ raw: PathText, root: Int32) {
-    self.root = root
+  init(_ raw: PathText, _ mediator: Mediator, _ thread: Int32) {
+    self.mediator = mediator
+    self.thread = thread
     rest = Array(raw.bytes)
     wantsDirectory = rest.last == UInt8(ascii: "/")
   }
@@ -240,26 +258,23 @@ struct Walker: ~Copyable {
   /// Nothing but slashes is left.
   var isFinished: Bool { rest[index...].allSatisfy { $0 == UInt8(ascii: "/") } }
 
-  mutating func start(
-    _ notification: borrowing PendingNotification, _ directory: Int32, _ raw: PathText, ownRoot: Bool
-  ) -> Int32 {
+  mutating func start(_ directory: Int32, _ raw: PathText, ownRoot: Bool) -> Int32 {
     if ownRoot {
-      let failed = confine(to: notification.thread)
+      let failed = confine()
       if failed != 0 { return failed }
     }
     if !raw.isEmpty, raw[0] == UInt8(ascii: "/") { return restart() }
     let flags = O_PATH | O_CLOEXEC
     let opened =
       directory == AT_FDCWD
-      ? ProcPath(notification.thread, "cwd").open(flags: flags)
-      : ProcPath(notification.thread, "fd", directory).open(flags: flags)
+      ? ProcPath(thread, "cwd").open(flags: flags) : ProcPath(thread, "fd", directory).open(flags: flags)
     guard opened >= 0 else { return directory == AT_FDCWD ? ENOENT : EBADF }
     handle = FileDescriptor(owning: Int32(opened))
     return readName()
   }
 
   /// The root of the thread becomes the walk's.
-  private mutating func confine(to thread: Int32) -> Int32 {
+  private mutating func confine() -> Int32 {
     let opened = ProcPath(thread, "root").open(flags: O_PATH | O_CLOEXEC)
     guard opened >= 0 else { return ENOENT }
     handle = FileDescriptor(owning: Int32(opened))
@@ -274,7 +289,7 @@ struct Walker: ~Copyable {
     let from =
       switch ownRoot {
       case .some(let own): own.number
-      case .none: root
+      case .none: mediator.frame.root
       }
     let copy = controlDescriptor(from, Int32(F_DUPFD_CLOEXEC), 3)
     guard copy >= 0 else { return Int32(truncatingIfNeeded: -copy) }
@@ -285,8 +300,8 @@ struct Walker: ~Copyable {
 
   /// The kernel's name of the current handle.
   private mutating func readName() -> Int32 {
-    let length = ProcPath(ownDescriptor: current).readLink(into: &name)
-    guard length > 0 else { return length == -Int(ENAMETOOLONG) ? ENAMETOOLONG : ENOENT }
+    let failed = mediator.nameOfDescriptor(current, of: thread, into: &name)
+    guard failed == 0 else { return failed == ENAMETOOLONG || failed == EACCES ? failed : ENOENT }
     guard name[0] == UInt8(ascii: "/") else { return ENOTDIR }
     if name.count == 1 { name.removeAll() }
     return 0
@@ -301,10 +316,19 @@ struct Walker: ~Copyable {
     return rest[index..<end]
   }
 
-  mutating func enter(_ child: consuming FileDescriptor, _ component: ArraySlice<UInt8>) {
+  /// Returns 0 or an errno.
+  mutating func enter(_ child: consuming FileDescriptor, _ component: ArraySlice<UInt8>) -> Int32 {
     handle = consume child
     name.append(UInt8(ascii: "/"))
     name.append(component)
+    // Whose process it is, is asked by name on the way.
+    let varies = mediator.mountsVary.load(ordering: .sequentiallyConsistent)
+    return varies && mediator.isProc(current) ? readName() : 0
+  }
+
+  /// What is mounted on the way may have another name. Returns 0 or an errno.
+  mutating func rename() -> Int32 {
+    mediator.mountsVary.load(ordering: .sequentiallyConsistent) ? readName() : 0
   }
 
   mutating func arrive(_ object: consuming FileDescriptor, _ called: PathText) {
@@ -314,7 +338,11 @@ struct Walker: ~Copyable {
 
   /// `..`: the parent of the handle, not of the text; named afresh, for it may have been moved.
   mutating func goUp() -> Int32 {
-    if name.isEmpty || name == rootName { return 0 }
+    switch ownRoot {
+    case .some(let own) where isSamePlace(own.number, current): return 0
+    case .none where name.isEmpty: return 0
+    default: break
+    }
     let opened = openAt(current, PathText(".."), flags: O_PATH | O_DIRECTORY | O_CLOEXEC)
     guard opened >= 0 else { return Int32(truncatingIfNeeded: -opened) }
     handle = FileDescriptor(owning: Int32(opened))

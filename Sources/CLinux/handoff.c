@@ -1,6 +1,7 @@
 #include "CLinux.h"
 #include "CLinuxLaunch.h"
 #include <linux/futex.h>
+#include <sched.h>
 
 /* Shares memory, descriptors and thread-local storage with the launcher, hence raw calls only: no errno, no locks. */
 static int send_listener(void *argument)
@@ -24,7 +25,7 @@ long clinux_handoff_start(struct clinux_handoff *h, void *stack, size_t stack_si
   h->listener = -1;
   h->result = -ECANCELED;
   h->parent = (int)clinux_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
-  return clinux_spawn_sharing(send_listener, h, stack, stack_size);
+  return RESULT(clone(send_listener, (char *)stack + stack_size, CLONE_VM | CLONE_FILES | SIGCHLD, h));
 }
 
 long clinux_handoff_finish(struct clinux_handoff *h, int pid, int listener)

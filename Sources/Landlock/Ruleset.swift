@@ -22,22 +22,23 @@ package struct Ruleset: ~Copyable {
   /// The kernel's Landlock ABI; 0 where there is none, or it is switched off. `landlock_create_ruleset(2)`.
   package static func kernelABI() -> Int { max(0, rawCall(LandlockCall.create, 0, 0, 1)) }
 
-  /// A ruleset that handles every file right of the ABI; with `network`, TCP connect and bind too (ABI 4).
+  /// A ruleset that handles every file right of the ABI but those in `free`, which stay everybody's; with `network`, TCP connect and bind too (ABI 4).
   ///
   /// What the ABI lacks is left out; `LandlockReport` says so. Throws ENOSYS and EOPNOTSUPP where there is no Landlock.
   /// `landlock_create_ruleset(2)`.
-  package init(network: Bool, scope: Scope) throws(SystemCallError) {
-    let created = try Self.create(network: network, scope: scope)
+  package init(network: Bool, scope: Scope, free: AccessRights = []) throws(SystemCallError) {
+    let created = try Self.create(network: network, scope: scope, free: free)
     abi = created.abi
-    handled = AccessRights.all(abi: created.abi)
+    handled = AccessRights.all(abi: created.abi).subtracting(free)
     descriptor = FileDescriptor(owning: created.number)
   }
 
-  private static func create(network: Bool, scope: Scope) throws(SystemCallError) -> (abi: Int, number: Int32)
-  {
+  private static func create(
+    network: Bool, scope: Scope, free: AccessRights
+  ) throws(SystemCallError) -> (abi: Int, number: Int32) {
     let abi = try check("landlock_create_ruleset", rawCall(LandlockCall.create, 0, 0, 1))
     var attributes = clinux_landlock_ruleset_attr()
-    attributes.handled_access_fs = AccessRights.all(abi: abi).rawValue
+    attributes.handled_access_fs = AccessRights.all(abi: abi).subtracting(free).rawValue
     if network, abi >= 4 { attributes.handled_access_net = 3 }  // BIND_TCP, CONNECT_TCP
     if abi >= 6 { attributes.scoped = scope.rawValue }
     // An older kernel takes a longer structure whose tail is zero.

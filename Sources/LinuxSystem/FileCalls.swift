@@ -32,6 +32,23 @@ package func statDescriptor(_ number: Int32, _ result: inout stat) -> Int {
   unsafe withUnsafeMutablePointer(to: &result) { rawCall(Int(SYS_fstat), Int(number), kernelAddress($0)) }
 }
 
+/// The number that a list of mounts has for the mount that an open file lies on; nil where it cannot be had. `statx(2)`,
+/// STATX_MNT_ID, since Linux 5.8.
+package func mountNumber(of descriptor: Int32) -> UInt64? {
+  let wanted: UInt32 = 0x1000
+  // `struct statx` is 256 bytes; stx_mask comes first, stx_mnt_id at 144.
+  var words = InlineArray<32, UInt64>(repeating: 0)
+  let empty = PathText()
+  let result = empty.withAddress { path in
+    // SAFETY: 256 bytes, alive across the call.
+    unsafe withUnsafeMutablePointer(to: &words) {
+      rawCall(
+        Int(SYS_statx), Int(descriptor), path, Int(AT_EMPTY_PATH), Int(wanted), kernelAddress($0))
+    }
+  }
+  return result == 0 && UInt32(truncatingIfNeeded: words[0]) & wanted != 0 ? words[18] : nil
+}
+
 /// `fstatat(2)`; `flags`: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
 package func statAt(
   _ directory: Int32, _ path: PathText, from start: Int = 0, _ result: inout stat, flags: Int32

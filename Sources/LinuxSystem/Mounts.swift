@@ -11,7 +11,42 @@ package struct Mount {
 
   /// All that `process` sees, where that may be read.
   package static func all(of process: String = "self") throws(SystemCallError) -> [Mount] {
-    all(in: try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get())
+    all(in: try text(of: process))
+  }
+
+  /// The text that `all(in:)` takes, of what `process` sees.
+  package static func text(of process: String = "self") throws(SystemCallError) -> [UInt8] {
+    try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get()
+  }
+
+  /// One mount of a text, by its number.
+  package static func one(_ number: UInt64, in text: [UInt8]) -> Mount? {
+    let begin = Array("\(number) ".utf8)
+    return lines(of: text) { $0.starts(with: begin) }.first.flatMap(Mount.init)
+  }
+
+  /// Those of one device.
+  package static func all(on device: UInt64, in text: [UInt8]) -> [Mount] {
+    let field = Array("\(device >> 32):\(device & 0xffff_ffff)".utf8)
+    return lines(of: text) { line in
+      // The third field: behind two numbers.
+      var rest = line
+      for _ in 0..<2 { rest = rest.drop { $0 != UInt8(ascii: " ") }.dropFirst() }
+      return rest.starts(with: field)
+    }.compactMap(Mount.init).filter { $0.device == device }
+  }
+
+  private static func lines(
+    of text: [UInt8], _ isWanted: (ArraySlice<UInt8>) -> Bool
+  ) -> [ArraySlice<UInt8>] {
+    var found: [ArraySlice<UInt8>] = []
+    var start = 0
+    while start < text.count {
+      let end = text[start...].firstIndex(of: 10) ?? text.count
+      if isWanted(text[start..<end]) { found.append(text[start..<end]) }
+      start = end + 1
+    }
+    return found
   }
 
   /// A procfs, or a part of one, that is not where /proc has it: what its names say of processes is not what /proc's do.

@@ -80,7 +80,10 @@ package struct Listener: ~Copyable, Sendable {
   package static func kernelAgreesOnSizes() throws(SystemCallError) -> Bool {
     var sizes = seccomp_notif_sizes()
     // SAFETY: `sizes` lives across the call.
-    try check("seccomp", unsafe clinux_notif_sizes(&sizes))
+    let asked = unsafe withUnsafeMutablePointer(to: &sizes) {
+      rawCall(Int(SYS_seccomp), 3 /* SECCOMP_GET_NOTIF_SIZES */, 0, kernelAddress($0))
+    }
+    try check("seccomp", asked)
     return Int(sizes.seccomp_notif) <= MemoryLayout<seccomp_notif>.size
       && Int(sizes.seccomp_notif_resp) <= MemoryLayout<seccomp_notif_resp>.size
   }

@@ -1,11 +1,11 @@
 import CLinux
 
 extension SyscallTable {
-  /// clone(2), namespaces that clone and unshare both know: mount, cgroup, uts, ipc. CLONE_NEWTIME (0x80) is part of the
-  /// exit signal in clone.
-  private static let otherNamespaces: UInt32 = 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000
-  /// User, pid and network namespaces, in which no path means anything else.
-  private static let userNamespaces: UInt32 = 0x1000_0000 | 0x2000_0000 | 0x4000_0000
+  /// clone(2), namespaces that clone and unshare both know: mount, cgroup, uts, ipc, user, pid, net. CLONE_NEWTIME (0x80)
+  /// is part of the exit signal in clone.
+  private static let namespaces: UInt32 =
+    mounts | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000
+  private static let mounts: UInt32 = 0x0002_0000  // CLONE_NEWNS
   private static let newTime: UInt32 = 0x80
   private static let thread: UInt32 = 0x0001_0000
   private static let sameParent: UInt32 = 0x8000  // CLONE_PARENT
@@ -17,19 +17,16 @@ extension SyscallTable {
   static func byArgument(_ features: FilterFeatures) -> [SyscallRule] {
     [
       clone(features), unshare(features), seccomp(features), prctl(features), personality, ioctl(features),
-      fcntl(features), chroot(features),
+      fcntl(features),
     ]
   }
 
-  private static func namespaces(_ features: FilterFeatures) -> UInt32 {
-    features.contains(.userNamespaces) ? otherNamespaces : otherNamespaces | userNamespaces
-  }
-
   private static func clone(_ features: FilterFeatures) -> SyscallRule {
-    var refused = namespaces(features)
+    var refused = features.contains(.userNamespaces) ? 0 : namespaces
     if features.contains(.depths) { refused |= sameParent }
     if features.contains(.traced) { refused |= untraced }
-    var cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))]
+    var cases: [SyscallRule.Case] = []
+    if refused != 0 { cases.append(.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))) }
     if features.contains(.uniformThreads) {
       cases.append(
         .init(
@@ -37,6 +34,7 @@ extension SyscallTable {
           .isNone(0, of: [sharedState], mask: sharedState)))
     }
     if features.contains(.userNamespaces) {
+      cases.append(.init(.notify, when: .hasBit(0, of: mounts)))
       cases.append(
         .init(.notify, when: .hasBit(0, of: sharedFiles), .isNone(0, of: [thread], mask: thread)))
     }
@@ -46,15 +44,12 @@ extension SyscallTable {
 
   private static func unshare(_ features: FilterFeatures) -> SyscallRule {
     let state = features.contains(.uniformThreads) ? sharedState : 0
-    let refused = namespaces(features) | newTime | state
+    let permitted = features.contains(.userNamespaces)
+    let refused = permitted ? newTime | state : namespaces | newTime | state
+    let cases = [SyscallRule.Case(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))]
     return SyscallRule(
-      .unshare, [.init(.refuse(UInt16(EPERM)), when: .hasBit(0, of: refused))], .allow, why: "as clone")
-  }
-
-  private static func chroot(_ features: FilterFeatures) -> SyscallRule {
-    SyscallRule(
-      .chroot, features.contains(.userNamespaces) ? .notify : .refuse(UInt16(EPERM)),
-      why: "absolute paths mean other objects afterwards")
+      .unshare, permitted ? cases + [.init(.notify, when: .hasBit(0, of: mounts))] : cases, .allow,
+      why: "as clone")
   }
 
   private static func seccomp(_ features: FilterFeatures) -> SyscallRule {

@@ -84,6 +84,24 @@ extension SyscallTable {
       + each([.process_vm_readv], action, why: why)
   }
 
+  /// What gives paths another meaning.
+  static func mounts(_ features: FilterFeatures) -> [SyscallRule] {
+    let permitted = features.contains(.userNamespaces)
+    let refused = FilterAction.refuse(UInt16(EPERM))
+    // Callers that know the old calls as well fall back to them.
+    let newer = permitted ? FilterAction.refuse(UInt16(ENOSYS)) : refused
+    return each(
+      [.mount, .umount2, .pivot_root, .chroot], permitted ? .notify : refused,
+      why: "paths mean other objects afterwards")
+      + each(
+        [
+          .open_tree, .open_tree_attr, .move_mount, .fsopen, .fsconfig, .fsmount, .fspick, .mount_setattr,
+        ], newer, why: "the same, for descriptors")
+      + each(
+        [.sethostname, .setdomainname], permitted ? .allow : refused,
+        why: "the kernel's own rules hold, in namespaces of one's own")
+  }
+
   /// System V's objects: a user's, not a session's. Commands that only look at the machine's lists pass: IPC_INFO,
   /// SHM_STAT and their like.
   static func objects(_ features: FilterFeatures) -> [SyscallRule] {

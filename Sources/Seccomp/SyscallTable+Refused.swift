@@ -15,15 +15,11 @@ extension SyscallTable {
     Group("keys outlive and leave the session", errno: UInt16(ENOSYS), .keyctl, .add_key, .request_key),
     Group("opens files past every path rule", errno: UInt16(EPERM), .open_by_handle_at),
     Group("as a file system without handles says it", errno: UInt16(EOPNOTSUPP), .name_to_handle_at),
-    Group(
-      "names mean other objects afterwards", errno: UInt16(EPERM),
-      .mount, .umount2, .pivot_root, .open_tree, .open_tree_attr, .move_mount, .fsopen, .fsconfig,
-      .fsmount,
-      .fspick, .mount_setattr, .setns),
+    Group("the namespaces of others", errno: UInt16(EPERM), .setns),
     Group(
       "the machine, not the session", errno: UInt16(EPERM),
       .reboot, .kexec_load, .kexec_file_load, .init_module, .finit_module, .delete_module, .swapon, .swapoff,
-      .sethostname, .setdomainname, .acct, .quotactl, .quotactl_fd, .settimeofday, .clock_settime,
+      .acct, .quotactl, .quotactl_fd, .settimeofday, .clock_settime,
       .clock_adjtime,
       .adjtimex, .iopl, .ioperm, .syslog, .vhangup, .lsm_set_self_attr),
     Group(

@@ -10,7 +10,7 @@ package enum SyscallTable {
     }
     rules +=
       files(features) + looks(features) + commands(features) + sockets(features) + processes(features)
-      + memory(features) + objects(features)
+      + memory(features) + objects(features) + mounts(features)
     rules += identities(features) + signals(features) + byArgument(features)
     rules.sort { $0.number < $1.number }
     return features.contains(.traced) ? rules.map { $0.traced() } : rules

@@ -23,7 +23,13 @@ struct Confinement {
     try LaunchError.step(.landlock) { () throws(SystemCallError) in
       // Where sockets are mediated, the supervisor connects and binds for the tree, which needs no right of its own.
       let mediated = plan.mediate.contains(.sockets)
-      let ruleset = try Ruleset(network: mediated, scope: mediated ? [.signals, .abstractSockets] : .signals)
+      // What is granted everywhere would not be in a mount namespace, whose root is another: Landlock looks at the
+      // directories above, mounts included.
+      let everywhere =
+        plan.mediate.contains(.userNamespaces) ? plan.landlock.first { $0.path == "/" }?.access ?? 0 : 0
+      let ruleset = try Ruleset(
+        network: mediated, scope: mediated ? [.signals, .abstractSockets] : .signals,
+        free: AccessRights(rawValue: everywhere))
       for grant in plan.landlock {
         _ = try ruleset.grant(AccessRights(rawValue: grant.access), beneath: grant.path)
       }

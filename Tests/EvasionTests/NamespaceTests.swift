@@ -2,16 +2,20 @@ import Foundation
 import Harness
 import Testing
 
-/// `permit: [user_namespaces]`: who has a user namespace of its own can change its root and its number, and gets past no
-/// rule by it. `Tests/fixtures/namespaces.c`
+/// `permit: [user_namespaces]`: who has a user namespace of its own can change its root, its mounts and its number, and gets
+/// past no rule by it. `Tests/fixtures/namespaces.c`
 @Suite(.serialized) struct NamespaceTests {
   private static let permission = "permit: [user_namespaces]"
-  static let kinds = ["user", "pid", "net"]
-  static let otherKinds = ["mnt", "uts", "ipc", "cgroup", "time"]
+  static let kinds = ["user", "pid", "net", "mnt", "uts", "ipc", "cgroup"]
+  static let otherKinds = ["time"]
   static let reading = [
     "open", "open_relative", "open_dots", "open_outside", "open_link", "open_proc", "open_shared",
   ]
   static let changing = ["write", "unlink", "rename", "link", "chmod", "truncate"]
+  static let mounted = [
+    "bound", "bound_file", "bound_tree", "bound_private", "bound_moved", "pivoted", "detached", "passed",
+    "proc_of_other", "overlay",
+  ]
 
   /// A sandbox with the fixture in it.
   private struct Cell {
@@ -61,9 +65,7 @@ import Testing
       #expect(with.output == (Self.kinds.contains(kind) ? "reached\n" : "EPERM\n"), "\(kind): \(with)")
       if Self.otherKinds.contains(kind) { cell.box.note("namespaces that are not permitted", kind, with) }
     }
-    for way in ["mount", "setns"] {
-      try cell.expectRefused("namespaces that are not permitted", way, "/")
-    }
+    try cell.expectRefused("namespaces that are not permitted", "setns", "/")
   }
 
   @Test(arguments: Caller.allCases) func `a root of one's own gives things no other name`(caller: Caller)
@@ -99,6 +101,74 @@ import Testing
     let inside = try cell.box.place.wrap(words, policy: policy)
     cell.box.note("starting with another root", "exec", inside)
     #expect(inside.output == "EACCES\n", "\(inside)")
+  }
+
+  @Test(arguments: Caller.allCases) func `mounts of one's own give things no other name`(caller: Caller)
+    throws
+  {
+    let cell = try Cell(as: caller)
+    for way in Self.mounted { try cell.expectRefused("reading by a mount", way, "/secret/file") }
+    for way in Self.changing {
+      try cell.expectRefused("changing by a mount", "bound_" + way, "/fixed/file")
+      #expect(try String(contentsOfFile: cell.box.fixed, encoding: .utf8) == "SECRET", "\(way)")
+    }
+    try cell.expectRefused("changing by a mount", "bound_mkdir", "/fixed/made")
+    try cell.expectRefused("Unix sockets by a mount", "bound_connect", "/SECRET.sock")
+    #expect(cell.box.timesReached(cell.outside + "/SECRET.sock") == 1)
+    #expect(try cell.box.place.denials().contains("no-secret \(cell.box.secret)"))
+    // What may be done is done.
+    for (way, path) in [("bound_write", "/log/file"), ("bound_mkdir", "/log/made")] {
+      try cell.box.restore()
+      let inside = try cell.box.place.wrap([cell.tool, way, cell.outside, path], policy: cell.policy)
+      #expect(inside.reached && cell.box.place.exists(cell.outside + path), "\(way): \(inside)")
+    }
+    // Neither where everybody is, nor by one that has given the capability up.
+    for way in ["mount_outside", "mount_powerless"] {
+      let inside = try cell.box.place.wrap([cell.tool, way, cell.outside, "/log/file"], policy: cell.policy)
+      cell.box.note("mounting", way, inside)
+      #expect(inside.output == "EPERM\n", "\(way): \(inside)")
+    }
+  }
+
+  @Test(arguments: Caller.allCases) func `a mount makes no program another`(caller: Caller) throws {
+    let cell = try Cell(as: caller)
+    let jail = try cell.jail("jail", cell.box.forbidden, "SECRET")
+    let rules = """
+      \(Self.permission)
+      file_rules: [{name: all, paths: ["/", "/**"], operations: ["*"], decision: allow}]
+      command_rules:
+        - {name: tool, commands: ["\(cell.tool)"], decision: allow}
+      """
+    for (way, rule) in [
+      ("bound_exec", "{name: jail, commands: [\"\(jail)/*\"], decision: deny}"),
+      // Only what lies there outside.
+      ("private_exec", "{name: open, commands: [\"\(cell.outside)/open/*\"], decision: allow}"),
+    ] {
+      let rest = way == "bound_exec" ? "\n  - {name: all, commands: [\"*\"], decision: allow}" : ""
+      let policy = try cell.box.place.policy("\(rules)\n  - \(rule)\(rest)", name: way)
+      let words = [cell.tool, way, cell.outside, "/jail/prog"]
+      #expect(try cell.box.bare(words).reached, "\(way)")
+      let inside = try cell.box.place.wrap(words, policy: policy)
+      cell.box.note("starting by a mount", way, inside)
+      #expect(inside.status == 1 && !inside.reached, "\(way): \(inside)")
+    }
+  }
+
+  @Test(arguments: Caller.allCases) func `mounts that another process turns`(caller: Caller) throws {
+    let cell = try Cell(as: caller)
+    let allowed = try cell.jail("allowed", "/bin/true", "open")
+    let denied = try cell.jail("denied", cell.box.forbidden, "SECRET")
+    try cell.box.place.makeDirectory(cell.outside + "/turned")
+    let policy = try cell.box.policy(with: Self.permission, name: "turned")
+    let rules = try #require(cell.box.place.read(policy)).replacing("/secret/**", with: "/denied/file")
+    try cell.box.place.write(rules, to: policy)
+    let words = [cell.tool, "mounts", allowed, denied, cell.outside + "/turned/file"]
+    let bare = try cell.box.place.run(words + ["1"])
+    #expect(bare.count("leaks") > 0, "\(bare)")
+    let inside = try cell.box.place.wrap(words + ["3"], policy: policy, timeout: .seconds(90))
+    cell.box.note("races", "the mount of an open", inside)
+    #expect(
+      inside.count("leaks") == 0 && inside.count("allowed") > 0 && inside.count("denied") > 0, "\(inside)")
   }
 
   @Test(arguments: Caller.allCases) func `a root that another process turns`(caller: Caller) throws {
@@ -218,6 +288,41 @@ import Testing
     guard caller == .user else { return }
     try expectSame(["unshare", "-U", "-r", "sh", "-c", "id -u; unshare -U -r id -u; cat /proc/self/uid_map"])
     try expectSame(["unshare", "-U", "-r", "unshare", "-U", "-r", "-p", "-f", "sh", "-c", "id -u; echo $$"])
+  }
+
+  @Test func `bubblewrap works, and what is in it is held to the policy`() throws {
+    let cell = try Cell(as: .user)
+    let place = cell.box.place
+    let whole = "bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --hostname box"
+    func expect(_ script: String, _ output: String, _ sandbox: String = whole) throws {
+      let words = sandbox.split(separator: " ").map(String.init) + ["sh", "-c", script]
+      let bare = try place.run(words)
+      try #require(bare.output == output, "\(words): \(bare)")
+      let inside = try place.wrap(words, policy: cell.policy)
+      #expect(inside.output == output && inside.status == bare.status, "\(words): \(inside)")
+    }
+    try expect("echo $$; hostname; cat /proc/self/comm /proc/$$/comm; echo x >/dev/null", "2\nbox\ncat\nsh\n")
+    try expect("echo a >/tmp/a; ln -s a /tmp/b; cat /tmp/b; ls /tmp", "a\na\nb\n")
+    let open = cell.outside + "/open"
+    try expect("touch '\(open)/a' 2>/dev/null || echo closed", "closed\n")
+    try expect(
+      "cat /tmp/mine/file; echo; echo a >/tmp/mine/a && cat /tmp/mine/a; rm /tmp/mine/a; touch /tmp/theirs/a 2>/dev/null || echo closed",
+      "open\na\nclosed\n", whole + " --bind \(open) /tmp/mine --ro-bind \(open) /tmp/theirs")
+    try expect(
+      "python3 -c 'import pty, os; m, s = pty.openpty(); print(os.ttyname(s))'; ipcmk -M 10 >/dev/null && ipcs -m | grep -c 666",
+      "/dev/pts/0\n0\n")
+    try expect("exec \(whole) sh -c 'echo $$; ls -A /tmp'", "2\n")
+    // A root with nothing but what was put there.
+    try expect(
+      "ls /; git init -q /w && cd /w && git -c user.name=a -c user.email=b commit --allow-empty -qm c && git log -1 --format=%s",
+      "bin\ndev\nlib\nlib64\nproc\nusr\nw\nc\n",
+      "bwrap --ro-bind /usr /usr --symlink usr/lib64 /lib64 --symlink usr/lib /lib --symlink usr/bin /bin --proc /proc --dev /dev --bind \(place.workspace) /w --unshare-pid --setenv HOME /w"
+    )
+    let hidden = try place.wrap(
+      ["bwrap", "--dev-bind", "/", "/", "--bind", cell.outside, "/mnt", "cat", "/mnt/secret/file"],
+      policy: cell.policy)
+    #expect(!hidden.output.contains("SECRET") && hidden.errors.contains("Permission denied"), "\(hidden)")
+    #expect(try place.denials().contains("no-secret \(cell.box.secret)"))
   }
 
   @Test func `a browser's own sandbox works, and the browser is held to the policy`() throws {

@@ -70,7 +70,6 @@ void clinux_keep_freed_memory(void);
 static inline unsigned long clinux_this_thread(void) { return (unsigned long)__builtin_thread_pointer(); }
 /* seccomp_unotify(2). */
 long clinux_seccomp_install(const struct sock_filter *program, unsigned short count, unsigned int flags);
-long clinux_notif_sizes(struct seccomp_notif_sizes *sizes);
 long clinux_notif_receive(int listener, struct seccomp_notif *request);
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response);
 /* The CPU that the calling thread runs on. getcpu(2) */
@@ -85,8 +84,11 @@ long clinux_send_fds(int socket, const void *bytes, size_t length, const int *fd
 /* Receives bytes and at most capacity descriptors (CLOEXEC); surplus ones are closed and truncation sets *truncated. */
 long clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, int capacity, int *count, int *truncated);
 
-/* clone(2) with CLONE_VM|CLONE_FILES on a stack of its own; body runs in the child, its result is the exit status. */
-long clinux_spawn_sharing(int (*body)(void *), void *argument, void *stack, size_t stack_size);
+#define RESULT(call) ({ long r_ = (call); r_ < 0 ? -(long)errno : r_; })
+/* Makes calls (seven numbers each: which, and its arguments) until one fails, in a child that shares descriptors, has no
+ * exit signal and runs nothing else. The last one's result plus CLINUX_CALLS_BASE is added to the eventfd. Returns its pid. */
+enum { CLINUX_CALLS_BASE = 4096 };
+long clinux_calls_start(const long *calls, int count, int told);
 /* fork(2), for tests and probes that must do something irrevocable; never in a program with threads that hold locks. */
 long clinux_fork(void);
 
@@ -124,7 +126,6 @@ int clinux_wifstopped(int status);
 int clinux_wstopsig(int status);
 unsigned int clinux_major(unsigned long device);
 unsigned int clinux_minor(unsigned long device);
-unsigned long clinux_makedev(unsigned int major, unsigned int minor);
 char **clinux_environ(void);
 
 static const int CLINUX_SYS_OPENAT2 = 437;
