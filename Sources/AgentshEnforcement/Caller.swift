@@ -61,9 +61,7 @@ extension Mediator {
   /// identity is read. While everybody is still the owner, asking for the owner's own ids (as make does before each
   /// command) changes nothing. Decided by registers; a list of groups lies in memory and counts as a change.
   func changeIdentity(_ notification: consuming PendingNotification) {
-    if !asksForOwner(notification) {
-      identitiesVary.store(true, ordering: .sequentiallyConsistent)
-    }
+    if !asksForOwner(notification) { identitiesVary.store(true, ordering: .sequentiallyConsistent) }
     notification.passThrough()
   }
 

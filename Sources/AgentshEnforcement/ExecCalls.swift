@@ -211,7 +211,7 @@ extension Mediator {
     var image = ExecImage(process, limit: exec.expected.bytes.count)
     if image.matches(exec) { return true }
     image.readName(of: process)
-    if mayBeForeign(image, exec) { return true }
+    if mayBeForeign(process, image, exec) { return true }
     sendSignal(toPid: process, SIGKILL)
     outcome.decision = Decision(.deny, .command, default: .unresolved)
     outcome.errno = EACCES
@@ -223,14 +223,18 @@ extension Mediator {
   }
 
   /// binfmt_misc: the kernel has started an interpreter that no line in the file names. It must be allowed for itself.
-  private func mayBeForeign(_ image: ExecImage, _ exec: borrowing PreparedExec) -> Bool {
-    // Its name is the one that its own mount namespace has.
-    guard image.isWhole, !mountsVary.load(ordering: .sequentiallyConsistent), hasRegisteredFormats() else {
-      return false
-    }
+  private func mayBeForeign(
+    _ process: Int32, _ image: ExecImage, _ exec: borrowing PreparedExec
+  ) -> Bool {
+    guard image.isWhole, hasRegisteredFormats() else { return false }
+    let opened = ProcPath(process, "exe").open(flags: O_PATH | O_CLOEXEC)
+    guard opened >= 0 else { return false }
+    let started = FileDescriptor(owning: Int32(opened))
+    var name = PathText()
+    guard nameOfDescriptor(started.number, of: process, into: &name) == 0 else { return false }
     var decider = FileDecider(policy, mounts: frame.mounts.table)
     let request = CommandRequest(
-      canonical: Array(image.name.utf8), called: Array(image.name.utf8), calledNameCounts: false,
+      canonical: Array(name.bytes), called: Array(name.bytes), calledNameCounts: false,
       arguments: image.arguments.joined(from: 1), depth: exec.depth)
     return decider.decideCommand(request).permits
   }

@@ -3,8 +3,7 @@ package import LinuxSystem
 
 /// What the supervisor knows of the world that its callers live in, found at the start.
 package struct Frame: Sendable {
-  /// O_PATH of the root directory that all of the tree starts with, and keeps where chroot is not permitted. The mount
-  /// namespace is one for all.
+  /// O_PATH of the root directory that all of the tree starts with, and keeps where the policy does not permit it another.
   package let root: Int32
   package let ownerUID: UInt32
   package let ownerGID: UInt32

@@ -44,18 +44,17 @@ extension Mediator {
       n.fail(failed)
       return
     }
-    guard n.isAlive() else { return }
     let call = Int(n.call)
     let flags = n.arguments[call == Int(SYS_umount2) ? 1 : 3]
     let result: Int =
       switch call {
       case Int(SYS_umount2):
-        texts.target.withAddress { within(thread, mounts: true, [call, $0, Int(flags), 0, 0, 0, 0]) }
+        texts.target.withAddress { within(n, mounts: true, [call, $0, Int(flags), 0, 0, 0, 0]) }
       case Int(SYS_pivot_root):
         texts.source.withAddress { new in
-          texts.target.withAddress { within(thread, mounts: true, [call, new, $0, 0, 0, 0, 0]) }
+          texts.target.withAddress { within(n, mounts: true, [call, new, $0, 0, 0, 0, 0]) }
         }
-      default: mount(thread, &texts, flags: flags, hasData: n.arguments[4] != 0)
+      default: mount(n, &texts, flags: flags)
       }
     if result == 0 { n.complete(0) } else { n.fail(Int32(truncatingIfNeeded: -result)) }
   }
@@ -75,7 +74,9 @@ extension Mediator {
     return failed == 0 ? text(4, &texts.data) : failed
   }
 
-  private func mount(_ thread: Int32, _ texts: inout MountTexts, flags: UInt64, hasData: Bool) -> Int {
+  private func mount(
+    _ n: borrowing PendingNotification, _ texts: inout MountTexts, flags: UInt64
+  ) -> Int {
     // The word that old programs put before the flags.
     var flags = flags & 0xffff_0000 == 0xc0ed_0000 ? flags & 0xffff : flags
     if flags & (Self.remount | Self.bind) == Self.remount { return -Int(EPERM) }
@@ -84,7 +85,7 @@ extension Mediator {
       case "tmpfs", "devpts": break
       case "proc":
         // Ours, with its numbers: the only one on which anything is permitted.
-        guard let place = placeOfProc(for: thread) else { return -Int(EPERM) }
+        guard let place = placeOfProc(for: n.thread) else { return -Int(EPERM) }
         texts.source = place
         flags = Self.bind | Self.recursive
       default: return -Int(EPERM)
@@ -96,7 +97,8 @@ extension Mediator {
         texts.type.withAddress { type in
           texts.data.withAddress { data in
             within(
-              thread, mounts: true, [Int(SYS_mount), source, target, type, chosen, hasData ? data : 0, 0])
+              n, mounts: true,
+              [Int(SYS_mount), source, target, type, chosen, n.arguments[4] != 0 ? data : 0, 0])
           }
         }
       }

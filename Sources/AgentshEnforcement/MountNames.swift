@@ -50,17 +50,21 @@ extension Mediator {
     guard below.starts(with: point), below.count == point.count || below[point.count] == UInt8(ascii: "/")
     else { return nil }
     let inside = Self.directory(mount.root) + below[point.count...]
-    let isGone = endsInDeleted(PathText(named))
     let same = Mount.all(on: mount.device, in: ours)
-    for our in same {
+    let names = same.compactMap { our -> [UInt8]? in
       let top = Self.directory(our.root)
       guard inside.starts(with: top), inside.count == top.count || inside[top.count] == UInt8(ascii: "/")
-      else { continue }
-      let name = Self.directory(our.point) + inside[top.count...]
-      // What is gone is nowhere. All else has to be there: something else may be mounted over it.
-      if isGone || isThere(name, information) { return name.isEmpty ? [UInt8(ascii: "/")] : name }
+      else { return nil }
+      return Self.directory(our.point) + inside[top.count...]
     }
-    return same.isEmpty ? Array(Self.privateNames.utf8) + below : nil
+    // It has to be there: something else may be mounted over it. What is gone is nowhere.
+    let there = names.first { isThere($0, information) }
+    if let name = there ?? (endsInDeleted(PathText(named)) ? names.first : nil) {
+      return name.isEmpty ? [UInt8(ascii: "/")] : name
+    }
+    // What ours had once, and does not have any more, is not the tree's.
+    return same.isEmpty && !frame.mounts.haveHad(mount.device)
+      ? Array(Self.privateNames.utf8) + below : nil
   }
 
   static let generations = 32

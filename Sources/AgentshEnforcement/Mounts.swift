@@ -3,12 +3,14 @@ import CLinux
 import LinuxSystem
 import Synchronization
 
-/// The mounts that the tree sees: at the start, and whenever they change. The tree itself cannot mount.
+/// The mounts that the tree sees: at the start, and whenever they change. The tree itself cannot mount here.
 final class Mounts: Sendable {
   let remote = RemoteMounts()
   /// An open mountinfo: it polls POLLPRI once they have changed. `proc_pid_mounts(5)`
   let changes: FileDescriptor
   private let newest = Mutex<MountTable?>(nil)
+  /// The devices of all that has been seen.
+  private let devices = Mutex<Set<UInt64>>([])
   /// Counts the changes of `newest`.
   private let generation = Atomic<UInt64>(0)
 
@@ -28,6 +30,7 @@ final class Mounts: Sendable {
 
   private func take(_ mounts: [Mount]) {
     remote.take(mounts)
+    devices.withLock { $0.formUnion(mounts.map(\.device)) }
     let table = MountTable(
       mounts.map {
         MountPoint(
@@ -43,6 +46,8 @@ final class Mounts: Sendable {
 
   /// nil where they say nothing of paths.
   var table: MountTable? { newest.withLock { $0 } }
+
+  func haveHad(_ device: UInt64) -> Bool { devices.withLock { $0.contains(device) } }
 
   /// At the begin of a call: what its thread knows is the newest then.
   func tell(_ scratch: inout Scratch) {

@@ -4,9 +4,9 @@ import LinuxSystem
 import Seccomp
 import Synchronization
 
-// `permit: [user_namespaces]`: user, pid and network namespaces, and chroot. None of them gives a path another meaning
-// for us: the mount namespace is one for all, and what a path names is looked up from the caller's root, and decided by
-// its own name. Who changes its root meanwhile has the call done on what it named before or after.
+// `permit: [user_namespaces]`: namespaces and chroot. None of them gives anything another name for us: what a path names is
+// looked up from the caller's root, and decided by the name that it has in our mount namespace (MountNames.swift). Who
+// changes its root meanwhile has the call done on what it named before or after.
 //
 // - chroot is let through, whatever it names: nothing rests on it but where the caller's paths begin, which is asked of
 //   the kernel at each call from then on.
@@ -41,8 +41,7 @@ extension Mediator {
   func hasOwnRoot(_ thread: Int32) -> Bool {
     guard rootsVary.load(ordering: .sequentiallyConsistent) else { return false }
     var name = PathText()
-    return ProcPath(thread, "root").readLink(into: &name) != 1
-      || namesAreElsewhere(for: thread)
+    return ProcPath(thread, "root").readLink(into: &name) != 1 || namesAreElsewhere(for: thread)
   }
 
   /// Whether the numbers that the caller gives are those of a pid namespace that was made inside.
@@ -102,11 +101,13 @@ extension Mediator {
   }
 
   /// Opens a pinned file as one in the thread's user namespace. Returns our descriptor or -errno.
-  func openFromInside(_ thread: Int32, _ object: Int32, flags: Int32) -> Int {
+  func openFromInside(
+    _ notification: borrowing PendingNotification, _ object: Int32, flags: Int32
+  ) -> Int {
     let path = ProcPath(ownDescriptor: object)
-    if Frame.sharesNamespace("user", with: thread) { return path.open(flags: flags) }
+    if Frame.sharesNamespace("user", with: notification.thread) { return path.open(flags: flags) }
     return path.withAddress { address in
-      within(thread, mounts: false, [Int(SYS_openat), Int(AT_FDCWD), address, Int(flags), 0, 0, 0])
+      within(notification, mounts: false, [Int(SYS_openat), Int(AT_FDCWD), address, Int(flags), 0, 0, 0])
     }
   }
 
@@ -115,7 +116,8 @@ extension Mediator {
   /// Has a child of ours, which shares our descriptors, make one call (seven numbers: which, and its arguments) in the
   /// thread's user namespace, and with `mounts` in its mount namespace, from its root and working directory. Returns what
   /// the call did: 0 and more, or -errno. `setns(2)`: of a user namespace, only for processes without threads.
-  func within(_ thread: Int32, mounts: Bool, _ call: [Int]) -> Int {
+  func within(_ notification: borrowing PendingNotification, mounts: Bool, _ call: [Int]) -> Int {
+    let thread = notification.thread
     let opened = [
       ProcPath(thread, "ns/user").open(flags: O_RDONLY | O_CLOEXEC),
       rawCall(Int(SYS_eventfd2), 0, Int(O_CLOEXEC | O_NONBLOCK)),
@@ -124,7 +126,8 @@ extension Mediator {
       mounts ? ProcPath(thread, "cwd").open(flags: O_PATH | O_CLOEXEC) : 0,
     ]
     defer { for number in opened where number > 0 { closeDescriptor(Int32(number)) } }
-    guard opened.allSatisfy({ $0 >= 0 }) else { return -Int(EACCES) }
+    // Who waits now had its number all the time: these are its namespaces, not another's.
+    guard opened.allSatisfy({ $0 >= 0 }), notification.isAlive() else { return -Int(EACCES) }
     let (user, told) = (opened[0], Int32(opened[1]))
     return Self.dot.withAddress { dot in
       var calls = [Int(SYS_setns), user, Int(CLONE_NEWUSER), 0, 0, 0, 0]

@@ -234,7 +234,7 @@ extension Mediator {
     }
     let opened =
       isMap
-      ? openFromInside(notification.thread, object.number, flags: flags)
+      ? openFromInside(notification, object.number, flags: flags)
       : ProcPath(ownDescriptor: object.number).open(flags: flags)
     if opened == -Int(EAGAIN), !request.nonBlocking, !scratch.mayBlock {
       handOver(notification)

@@ -29,7 +29,7 @@ package struct Permissions: OptionSet, Sendable, Hashable {
   package init(rawValue: UInt32) { self.rawValue = rawValue }
   /// Processes of the tree may trace one another, and read one another's memory.
   package static let ptrace = Permissions(rawValue: 1)
-  /// They may make user, pid and network namespaces and change their root.
+  /// They may make namespaces, mount in them and change their root.
   package static let userNamespaces = Permissions(rawValue: 2)
   package static let all: Permissions = [.ptrace, .userNamespaces]
 }

@@ -37,7 +37,7 @@ package struct LaunchPlan: Sendable, Equatable {
     package static let depths = Mediation(rawValue: 1024)
     /// Tracing, and reading another's memory, are notified instead of refused, where the policy permits them.
     package static let ptrace = Mediation(rawValue: 2048)
-    /// User, pid and network namespaces and chroot, where the policy permits them.
+    /// Namespaces, mounts in them, and chroot, where the policy permits them.
     package static let userNamespaces = Mediation(rawValue: 4096)
     /// kill and kin, where the policy has rules about signals.
     package static let signals = Mediation(rawValue: 1 << 16)

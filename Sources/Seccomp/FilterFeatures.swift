@@ -26,8 +26,8 @@ package struct FilterFeatures: OptionSet, Sendable, Hashable {
   package static let depths = FilterFeatures(rawValue: 1024)
   /// ptrace and process_vm_readv are notified: where the policy permits them for the tree; without this they are refused.
   package static let ptrace = FilterFeatures(rawValue: 2048)
-  /// User, pid and network namespaces are made freely, and what the supervisor has to know of them is notified: chroot,
-  /// and who shares descriptors. Without this they are refused.
+  /// Namespaces are made freely, and what the supervisor has to know or do is notified: other mount namespaces, chroot,
+  /// mounts, and who shares descriptors. Without this they are refused.
   package static let userNamespaces = FilterFeatures(rawValue: 4096)
   /// Calls that send signals: for kernels whose Landlock does not scope them (before ABI 6).
   package static let signals = FilterFeatures(rawValue: 1 << 16)
