@@ -60,11 +60,23 @@ extension Mediator {
     // It has to be there: something else may be mounted over it. What is gone is nowhere.
     let there = names.first { isThere($0, information) }
     if let name = there ?? (endsInDeleted(PathText(named)) ? names.first : nil) {
-      return name.isEmpty ? [UInt8(ascii: "/")] : name
+      if name.isEmpty { return [UInt8(ascii: "/")] }
+      return isOpenProcess(PathText(name)) ? name : nil
     }
     // What ours had once, and does not have any more, is not the tree's.
     return same.isEmpty && !frame.mounts.haveHad(mount.device)
       ? Array(Self.privateNames.utf8) + below : nil
+  }
+
+  /// A file of a process in /proc that is mounted somewhere is met there, and not on the way through /proc: whether it may
+  /// be entered is asked here.
+  private func isOpenProcess(_ name: PathText) -> Bool {
+    guard touchesProcess(name) else { return true }
+    let parts = name.bytes.split(separator: UInt8(ascii: "/"))
+    guard parts.count > 2 else { return true }
+    var process = PathText("/proc/")
+    process.append(parts[1])
+    return mayEnter(process, parts[2])
   }
 
   static let generations = 32

@@ -90,7 +90,7 @@ extension Mediator {
     if component.elementsEqual(".".utf8) { return isDirectory(walker.current) ? 0 : ENOTDIR }
     if component.elementsEqual("..".utf8) { return walker.goUp() }
     let inProc = isProc(walker.current)
-    if inProc, !isOurProc(walker.name) || !mayEnter(notification, walker.name, component) { return EACCES }
+    if inProc, !isOurProc(walker.name) || !mayEnter(walker.name, component) { return EACCES }
     if inProc, walker.name.equals("/proc") {
       guard let own = processID(of: notification.thread) else { return ESRCH }
       if component.elementsEqual("self".utf8), follow { return walker.splice("\(own)", inDirectory: true) }
@@ -165,9 +165,7 @@ extension Mediator {
   /// Whether the caller may look below /proc/PID at `component`. Its own tree: all but writing memory, which the
   /// open itself refuses. Others: what everybody may read of them; the rest would be had with the supervisor's
   /// rights, and a caller inside its Landlock domain has none there.
-  private func mayEnter(
-    _ notification: borrowing PendingNotification, _ name: PathText, _ component: ArraySlice<UInt8>
-  ) -> Bool {
+  func mayEnter(_ name: PathText, _ component: ArraySlice<UInt8>) -> Bool {
     guard touchesProcess(name) else { return true }
     guard let process = processNumber(name) else { return false }
     if process == frame.ownPid {

@@ -22,7 +22,8 @@ package struct Ruleset: ~Copyable {
   /// The kernel's Landlock ABI; 0 where there is none, or it is switched off. `landlock_create_ruleset(2)`.
   package static func kernelABI() -> Int { max(0, rawCall(LandlockCall.create, 0, 0, 1)) }
 
-  /// A ruleset that handles every file right of the ABI but those in `free`, which stay everybody's; with `network`, TCP connect and bind too (ABI 4).
+  /// A ruleset that handles every file right of the ABI but those in `free`, which stay everybody's; with `network`, TCP
+  /// connect and bind too (ABI 4).
   ///
   /// What the ABI lacks is left out; `LandlockReport` says so. Throws ENOSYS and EOPNOTSUPP where there is no Landlock.
   /// `landlock_create_ruleset(2)`.

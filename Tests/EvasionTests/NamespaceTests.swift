@@ -122,6 +122,14 @@ import Testing
       let inside = try cell.box.place.wrap([cell.tool, way, cell.outside, path], policy: cell.policy)
       #expect(inside.reached && cell.box.place.exists(cell.outside + path), "\(way): \(inside)")
     }
+    let sleeper = try cell.box.place.start(["/usr/bin/sleep", "60"])
+    #expect(eventually { cell.box.place.processes(named: "sleep").contains { $0.pid == sleeper.pid } })
+    // Bare it is refused, for whoever is in a user namespace has no rights over a process outside; but we do.
+    let process = ["bound_process", cell.outside, "/proc/\(sleeper.pid)/environ"]
+    let read = try cell.box.place.wrap([cell.tool] + process, policy: cell.policy)
+    cell.box.note("reading by a mount", "bound_process", read)
+    #expect(read.status == 1 && !read.reached, "\(read)")
+    sleeper.signal(SIGKILL)
     // Neither where everybody is, nor by one that has given the capability up.
     for way in ["mount_outside", "mount_powerless"] {
       let inside = try cell.box.place.wrap([cell.tool, way, cell.outside, "/log/file"], policy: cell.policy)
