@@ -61,7 +61,7 @@ extension Mediator {
     let there = names.first { isThere($0, information) }
     if let name = there ?? (endsInDeleted(PathText(named)) ? names.first : nil) {
       if name.isEmpty { return [UInt8(ascii: "/")] }
-      return isOpenProcess(PathText(name)) ? name : nil
+      return mayEnter(thread, PathText(name)) ? name : nil
     }
     // What ours had once, and does not have any more, is not the tree's.
     return same.isEmpty && !frame.mounts.haveHad(mount.device)
@@ -70,13 +70,13 @@ extension Mediator {
 
   /// A file of a process in /proc that is mounted somewhere is met there, and not on the way through /proc: whether it may
   /// be entered is asked here.
-  private func isOpenProcess(_ name: PathText) -> Bool {
+  private func mayEnter(_ thread: Int32, _ name: PathText) -> Bool {
     guard touchesProcess(name) else { return true }
     let parts = name.bytes.split(separator: UInt8(ascii: "/"))
     guard parts.count > 2 else { return true }
     var process = PathText("/proc/")
     process.append(parts[1])
-    return mayEnter(process, parts[2])
+    return mayEnter(thread, process, parts[2])
   }
 
   static let generations = 32

@@ -81,6 +81,24 @@ extension Mediator {
     return false
   }
 
+  /// Whether a process's user namespace is the caller's or was made below it: else the kernel gives the caller no rights over
+  /// that process, and ours are not its own. `user_namespaces(7)`, `ioctl_ns(2)`
+  func hasRights(_ thread: Int32, over process: Int32) -> Bool {
+    guard permitsUserNamespaces, !Frame.sharesNamespace("user", with: thread) else { return true }
+    let getParent = 0xb702  // NS_GET_PARENT
+    var (own, other) = (stat(), stat())
+    guard statAt(-1, PathText("/proc/\(thread)/ns/user"), &own, flags: 0) == 0 else { return false }
+    var opened = ProcPath(process, "ns/user").open(flags: O_RDONLY | O_CLOEXEC)
+    for _ in 0..<Self.generations {
+      guard opened >= 0 else { return false }
+      let namespace = FileDescriptor(owning: Int32(opened))
+      guard statDescriptor(namespace.number, &other) == 0 else { return false }
+      if own.st_ino == other.st_ino, own.st_dev == other.st_dev { return true }
+      opened = rawCall(Int(SYS_ioctl), Int(namespace.number), getParent)
+    }
+    return false
+  }
+
   /// Whether a send by the caller can be left to the kernel: nothing but the socket counts, and it stays the same.
   func sendsItself(_ notification: borrowing PendingNotification, on socket: borrowing CallerSocket) -> Bool {
     let call = Int(notification.call)

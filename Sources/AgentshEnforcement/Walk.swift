@@ -90,7 +90,9 @@ extension Mediator {
     if component.elementsEqual(".".utf8) { return isDirectory(walker.current) ? 0 : ENOTDIR }
     if component.elementsEqual("..".utf8) { return walker.goUp() }
     let inProc = isProc(walker.current)
-    if inProc, !isOurProc(walker.name) || !mayEnter(walker.name, component) { return EACCES }
+    if inProc, !isOurProc(walker.name) || !mayEnter(notification.thread, walker.name, component) {
+      return EACCES
+    }
     if inProc, walker.name.equals("/proc") {
       guard let own = processID(of: notification.thread) else { return ESRCH }
       if component.elementsEqual("self".utf8), follow { return walker.splice("\(own)", inDirectory: true) }
@@ -162,16 +164,16 @@ extension Mediator {
     return identity == link.st_uid
   }
 
-  /// Whether the caller may look below /proc/PID at `component`. Its own tree: all but writing memory, which the
+  /// Whether the caller may look below /proc/PID at `component`. Its own tree, as far as the kernel gives it rights there: all but writing memory, which the
   /// open itself refuses. Others: what everybody may read of them; the rest would be had with the supervisor's
   /// rights, and a caller inside its Landlock domain has none there.
-  func mayEnter(_ name: PathText, _ component: ArraySlice<UInt8>) -> Bool {
+  func mayEnter(_ thread: Int32, _ name: PathText, _ component: ArraySlice<UInt8>) -> Bool {
     guard touchesProcess(name) else { return true }
     guard let process = processNumber(name) else { return false }
     if process == frame.ownPid {
       return Self.publicFiles.contains(String(decoding: component, as: UTF8.self))
     }
-    if processes.isMember(process, reaper: frame.ownPid) { return true }
+    if processes.isMember(process, reaper: frame.ownPid), hasRights(thread, over: process) { return true }
     return Self.publicFiles.contains(String(decoding: component, as: UTF8.self))
   }
 

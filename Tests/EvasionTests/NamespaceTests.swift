@@ -269,6 +269,20 @@ import Testing
     #expect(inside.output == "EACCES\n", "\(inside)")
   }
 
+  /// As bare: a sandbox inside holds what is in it, also by the supervisor's hand.
+  @Test(arguments: Caller.allCases) func `nobody gets out of a namespace by a process above it`(
+    caller: Caller
+  ) throws {
+    let cell = try Cell(as: caller)
+    for way in ["parents_root", "parents_environment"] {
+      let words = [cell.tool, way, cell.outside, "/log/file"]
+      #expect(try cell.box.bare(words).output == "EACCES\n", "\(way)")
+      let inside = try cell.box.place.wrap(words, policy: cell.policy)
+      cell.box.note("out of a namespace of one's own", way, inside)
+      #expect(inside.output == "EACCES\n", "\(way): \(inside)")
+    }
+  }
+
   @Test(arguments: Caller.allCases) func `what is permitted works`(caller: Caller) throws {
     let cell = try Cell(as: caller)
     let place = cell.box.place
