@@ -210,8 +210,8 @@ extension Mediator {
   ) -> Bool {
     var image = ExecImage(process, limit: exec.expected.bytes.count)
     if image.matches(exec) { return true }
-    image.readName(of: process)
     if mayBeForeign(process, image, exec) { return true }
+    image.readName(of: process)
     sendSignal(toPid: process, SIGKILL)
     outcome.decision = Decision(.deny, .command, default: .unresolved)
     outcome.errno = EACCES

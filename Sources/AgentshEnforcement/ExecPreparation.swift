@@ -119,11 +119,14 @@ extension Mediator {
     return Array(scratch.name.bytes)
   }
 
-  /// Whether the file's name really ends so: it has others, or this one.
-  private func isCalled(_ name: PathText, _ information: stat) -> Bool {
+  /// Whether an absolute name, from our root on, is the object's: it has others, or this one.
+  func isCalled(_ name: PathText, _ information: stat) -> Bool {
     var found = stat()
-    return statAt(frame.root, name, from: 1, &found, flags: AT_SYMLINK_NOFOLLOW) == 0
-      && found.st_dev == information.st_dev && found.st_ino == information.st_ino
+    let looked =
+      name.count == 1
+      ? statDescriptor(frame.root, &found)
+      : statAt(frame.root, name, from: 1, &found, flags: AT_SYMLINK_NOFOLLOW)
+    return looked == 0 && found.st_dev == information.st_dev && found.st_ino == information.st_ino
   }
 
   // MARK: - Objects

@@ -45,8 +45,8 @@ package final class Mediator: Sendable {
     tracer: Tracer? = nil, approvals: Approvals? = nil
   ) {
     self.policy = policy
-    identitiesVary = Atomic(policy.rules.permissions.contains(.userNamespaces))
     permitsUserNamespaces = policy.rules.permissions.contains(.userNamespaces)
+    identitiesVary = Atomic(permitsUserNamespaces)
     uniformCommand = policy.commandIsUniform
     self.frame = frame
     self.recorder = recorder

@@ -59,17 +59,15 @@ extension Mediator {
     if result == 0 { n.complete(0) } else { n.fail(Int32(truncatingIfNeeded: -result)) }
   }
 
-  private func call(_ n: borrowing PendingNotification, is number: Int) -> Bool { Int(n.call) == number }
-
   /// Returns 0 or an errno.
   private func read(_ n: borrowing PendingNotification, _ texts: inout MountTexts) -> Int32 {
     func text(_ index: Int, _ text: inout PathText) -> Int32 {
       n.arguments[index] == 0 ? 0 : n.readPath(n.arguments[index], into: &text)
     }
-    if call(n, is: Int(SYS_umount2)) { return n.readPath(n.arguments[0], into: &texts.target) }
+    if n.call == Int32(SYS_umount2) { return n.readPath(n.arguments[0], into: &texts.target) }
     var failed = text(0, &texts.source)
     if failed == 0 { failed = n.readPath(n.arguments[1], into: &texts.target) }
-    guard failed == 0, call(n, is: Int(SYS_mount)) else { return failed }
+    guard failed == 0, n.call == Int32(SYS_mount) else { return failed }
     failed = text(2, &texts.type)
     return failed == 0 ? text(4, &texts.data) : failed
   }
@@ -111,7 +109,8 @@ extension Mediator {
     guard statAt(frame.root, PathText("proc"), &proc, flags: 0) == 0 else { return nil }
     let (major, minor) = (clinux_major(UInt(proc.st_dev)), clinux_minor(UInt(proc.st_dev)))
     let device = UInt64(major) << 32 | UInt64(minor)
-    let mounts = try? Mount.all(of: "\(thread)")
-    return mounts?.first { $0.device == device && $0.root.count == 1 }.map { PathText($0.point) }
+    let text = try? Mount.text(of: "\(thread)")
+    return text.flatMap { Mount.all(on: device, in: $0).first { $0.root.count == 1 } }
+      .map { PathText($0.point) }
   }
 }

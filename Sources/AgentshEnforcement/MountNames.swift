@@ -1,3 +1,4 @@
+import AgentshPolicy
 import CLinux
 package import LinuxSystem
 import Synchronization
@@ -47,21 +48,19 @@ extension Mediator {
     guard ProcPath(process, "root").readLink(into: &root) > 0 else { return nil }
     let point = Self.directory(Array(root.bytes)) + Self.directory(mount.point)
     let below = named.count == 1 ? [] : named
-    guard below.starts(with: point), below.count == point.count || below[point.count] == UInt8(ascii: "/")
-    else { return nil }
+    guard isBelow(below.span, point.span) else { return nil }
     let inside = Self.directory(mount.root) + below[point.count...]
     let same = Mount.all(on: mount.device, in: ours)
-    let names = same.compactMap { our -> [UInt8]? in
+    let names = same.compactMap { our -> PathText? in
       let top = Self.directory(our.root)
-      guard inside.starts(with: top), inside.count == top.count || inside[top.count] == UInt8(ascii: "/")
-      else { return nil }
-      return Self.directory(our.point) + inside[top.count...]
+      guard isBelow(inside.span, top.span) else { return nil }
+      let name = Self.directory(our.point) + inside[top.count...]
+      return name.isEmpty ? PathText("/") : PathText(name)
     }
     // It has to be there: something else may be mounted over it. What is gone is nowhere.
-    let there = names.first { isThere($0, information) }
+    let there = names.first { isCalled($0, information) }
     if let name = there ?? (endsInDeleted(PathText(named)) ? names.first : nil) {
-      if name.isEmpty { return [UInt8(ascii: "/")] }
-      return mayEnter(thread, PathText(name)) ? name : nil
+      return mayEnter(thread, name) ? Array(name.bytes) : nil
     }
     // What ours had once, and does not have any more, is not the tree's.
     return same.isEmpty && !frame.mounts.haveHad(mount.device)
@@ -98,15 +97,6 @@ extension Mediator {
 
   /// Without the slash that only the root has.
   private static func directory(_ path: [UInt8]) -> [UInt8] { path.count == 1 ? [] : path }
-
-  private func isThere(_ name: [UInt8], _ information: stat) -> Bool {
-    var found = stat()
-    let looked =
-      name.isEmpty
-      ? statDescriptor(frame.root, &found)
-      : statAt(frame.root, PathText(name), from: 1, &found, flags: AT_SYMLINK_NOFOLLOW)
-    return looked == 0 && found.st_dev == information.st_dev && found.st_ino == information.st_ino
-  }
 }
 
 /// Whether two directories are one, on one mount.

@@ -50,28 +50,28 @@ extension Mediator {
   }
 
   /// Whether the next name means a process by a number of its namespace's, which takes a look at all processes.
-  func asksForNumbers(_ notification: borrowing PendingNotification, at name: PathText) -> Bool {
-    permitsUserNamespaces && name.equals("/proc") && numbersItself(notification.thread)
+  func asksForNumbers(_ thread: Int32, at name: PathText) -> Bool {
+    name.equals("/proc") && numbersItself(thread)
   }
 
   /// The number that we have for the process that one in a pid namespace of its own calls by a name in /proc; nil where it
   /// is that number already, or nobody's there.
   func numberOutside(_ name: ArraySlice<UInt8>, for thread: Int32) -> Int32? {
-    guard permitsUserNamespaces, let number = UInt32(String(decoding: name, as: UTF8.self)),
-      numbersItself(thread), let caller = ThreadStatus(reading: thread)
+    guard numbersItself(thread), let number = UInt32(String(decoding: name, as: UTF8.self)),
+      let caller = ThreadStatus(reading: thread)
     else { return nil }
     let level = caller.numbers.count
     return Tree.allProcesses()?.first { process in
       guard let status = ThreadStatus(reading: process), status.numbers.count >= level,
         status.numbers[level - 1] == number, status.numbers[0] != number
       else { return false }
-      return isBelow(thread, level, process)
+      return descends(process, fromNamespaceOf: thread, level)
     }
   }
 
   /// Whether a process is in the thread's pid namespace, or in one that was made there: the first of its parents that is
   /// on that level tells.
-  private func isBelow(_ thread: Int32, _ level: Int, _ process: Int32) -> Bool {
+  private func descends(_ process: Int32, fromNamespaceOf thread: Int32, _ level: Int) -> Bool {
     var current = process
     for _ in 0..<Self.generations {
       guard let status = ThreadStatus(reading: current), status.numbers.count >= level else { return false }

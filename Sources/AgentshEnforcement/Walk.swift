@@ -30,15 +30,13 @@ extension Mediator {
     let failed = walker.start(directory, raw, ownRoot: ownRoot)
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
-      if !mayBlock, frame.isRemote(walker.name) || asksForNumbers(notification, at: walker.name) {
-        return .mustWait
-      }
+      if !mayBlock, takesTime(walker) { return .mustWait }
       let last = walker.isFinished
       let errno = step(notification, &walker, component, follow: !last || follow || walker.wantsDirectory)
       if errno != 0 { return .failed(errno: errno) }
     }
-    let failedToName = walker.rename()
-    if failedToName != 0 { return .failed(errno: failedToName) }
+    let unnamed = walker.nameAnew()
+    if unnamed != 0 { return .failed(errno: unnamed) }
     if walker.name.isTooLong { return .failed(errno: ENAMETOOLONG) }
     name = walker.name
     if name.isEmpty { name.append(UInt8(ascii: "/")) }
@@ -56,15 +54,13 @@ extension Mediator {
     let failed = walker.start(directory, raw, ownRoot: hasOwnRoot(notification.thread))
     if failed != 0 { return .failed(errno: failed) }
     while let component = walker.nextComponent() {
-      if !mayBlock, frame.isRemote(walker.name) || asksForNumbers(notification, at: walker.name) {
-        return .mustWait
-      }
+      if !mayBlock, takesTime(walker) { return .mustWait }
       if walker.isFinished {
         if component.count <= 2, component.allSatisfy({ $0 == UInt8(ascii: ".") }) {
           return .failed(errno: EBUSY)
         }
-        let failed = walker.rename()
-        if failed != 0 { return .failed(errno: failed) }
+        let unnamed = walker.nameAnew()
+        if unnamed != 0 { return .failed(errno: unnamed) }
         guard let parent = walker.takeHandle() else { return .failed(errno: ENOENT) }
         guard isDirectory(parent.number) else { return .failed(errno: ENOTDIR) }
         name = walker.name
@@ -80,6 +76,11 @@ extension Mediator {
       if errno != 0 { return .failed(errno: errno) }
     }
     return .failed(errno: EBUSY)
+  }
+
+  /// Whether the next step is a helper's.
+  private func takesTime(_ walker: borrowing Walker) -> Bool {
+    frame.isRemote(walker.name) || asksForNumbers(walker.thread, at: walker.name)
   }
 
   /// One component further. Returns 0 or an errno.
@@ -118,7 +119,7 @@ extension Mediator {
     walker.links += 1
     if walker.links > Self.linkLimit || !walker.mayFollowLinks { return ELOOP }
     if inProc, isMagic(walker.name, component) {
-      return walker.mayFollowMagic ? followMagic(notification, &walker, component) : ELOOP
+      return walker.mayFollowMagic ? followMagic(&walker, component) : ELOOP
     }
     if !mayFollow(notification, link: information, in: walker.current) { return EACCES }
     var target = PathText()
@@ -137,15 +138,13 @@ extension Mediator {
   }
 
   /// A magic link leads to an object, not to a name: it is opened through the kernel and named afterwards.
-  private func followMagic(
-    _ notification: borrowing PendingNotification, _ walker: inout Walker, _ component: ArraySlice<UInt8>
-  ) -> Int32 {
+  private func followMagic(_ walker: inout Walker, _ component: ArraySlice<UInt8>) -> Int32 {
     let opened = openAt(walker.current, PathText(component), flags: O_PATH | O_CLOEXEC)
     guard opened >= 0 else { return Int32(truncatingIfNeeded: -opened) }
     let object = FileDescriptor(owning: Int32(opened))
     if !walker.isFinished, !isDirectory(object.number) { return ENOTDIR }
     var name = PathText()
-    let errno = nameOfDescriptor(object.number, of: notification.thread, into: &name)
+    let errno = nameOfDescriptor(object.number, of: walker.thread, into: &name)
     if errno != 0 { return errno }
     if name.count == 1, name[0] == UInt8(ascii: "/") { name.removeAll() }
     walker.arrive(object, name)
@@ -164,8 +163,8 @@ extension Mediator {
     return identity == link.st_uid
   }
 
-  /// Whether the caller may look below /proc/PID at `component`. Its own tree, as far as the kernel gives it rights there: all but writing memory, which the
-  /// open itself refuses. Others: what everybody may read of them; the rest would be had with the supervisor's
+  /// Whether the caller may look below /proc/PID at `component`. Its own tree, as far as the kernel gives it rights there:
+  /// all but writing memory, which the open itself refuses. Others: what everybody may read of them; the rest would be had with the supervisor's
   /// rights, and a caller inside its Landlock domain has none there.
   func mayEnter(_ thread: Int32, _ name: PathText, _ component: ArraySlice<UInt8>) -> Bool {
     guard touchesProcess(name) else { return true }
@@ -227,7 +226,7 @@ struct Walker: ~Copyable {
   private var handle: FileDescriptor?
   private let mediator: Mediator
   /// Whose walk it is.
-  private let thread: Int32
+  let thread: Int32
   /// The caller's root where it is not ours, and its name, which is empty for ours.
   private var ownRoot: FileDescriptor?
   private var rootName = PathText()
@@ -327,7 +326,7 @@ struct Walker: ~Copyable {
   }
 
   /// What is mounted on the way may have another name. Returns 0 or an errno.
-  mutating func rename() -> Int32 {
+  mutating func nameAnew() -> Int32 {
     mediator.mountsVary.load(ordering: .sequentiallyConsistent) ? readName() : 0
   }
 

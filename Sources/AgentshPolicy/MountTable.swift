@@ -158,7 +158,7 @@ package struct MountTable: Equatable, Sendable {
 private let slash = UInt8(ascii: "/")
 
 /// Whether `path` is `directory`, which is empty for `/`, or lies below it.
-private func isBelow(_ path: borrowing Span<UInt8>, _ directory: borrowing Span<UInt8>) -> Bool {
+package func isBelow(_ path: borrowing Span<UInt8>, _ directory: borrowing Span<UInt8>) -> Bool {
   guard path.count >= directory.count else { return false }
   for index in 0..<directory.count where path[index] != directory[index] { return false }
   return path.count == directory.count || path[directory.count] == slash

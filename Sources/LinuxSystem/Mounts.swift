@@ -57,7 +57,7 @@ package struct Mount {
   /// The mounts of a mountinfo text; lines that are none are passed over.
   /// By bytes: names need not be UTF-8, and a character may begin with a separator and go on.
   package static func all(in text: [UInt8]) -> [Mount] {
-    text.split(separator: UInt8(ascii: "\n")).compactMap(Mount.init)
+    lines(of: text) { _ in true }.compactMap(Mount.init)
   }
 
   /// Where control groups are mounted, of both versions, and where they may yet be. `cgroups(7)`
