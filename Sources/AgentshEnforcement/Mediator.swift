@@ -18,6 +18,8 @@ package final class Mediator: Sendable {
   package let approvals: Approvals
   /// The verdict of every command, where it is the same for all.
   let uniformCommand: Decision?
+  /// Whether every open for reading is permitted, whatever it names (OpenReads.swift).
+  let everyReadIsPermitted: Bool
   /// Whether a call that was received waits for its answer whatever signal comes (WAIT_KILLABLE_RECV).
   let receivedCallsHold = Atomic<Bool>(true)
   /// Closed while a thread traces (exec verification).
@@ -48,6 +50,7 @@ package final class Mediator: Sendable {
     permitsUserNamespaces = policy.rules.permissions.contains(.userNamespaces)
     identitiesVary = Atomic(permitsUserNamespaces)
     uniformCommand = policy.commandIsUniform
+    everyReadIsPermitted = Self.permitsEveryRead(policy)
     self.frame = frame
     self.recorder = recorder
     self.processes = processes

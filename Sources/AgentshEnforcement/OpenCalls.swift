@@ -9,7 +9,8 @@ import Synchronization
 //
 // The race: the path is copied once. Fast: the decision is on the cleaned name, and the open that follows forbids
 // links, so that what it opens is what that name names. Slow: the object is pinned, the decision is on the name that
-// the pin has, and the pin is what is opened. The caller gets that descriptor; nothing is looked up again.
+// the pin has, and the pin is what is opened. The caller gets that descriptor; nothing is looked up again. Reading where
+// every read is permitted: OpenReads.swift.
 
 extension Mediator {
   func open(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
@@ -74,6 +75,17 @@ extension Mediator {
     {
       openSpecial(notification, request, decision, operation, information, &scratch, started)
       return
+    }
+    if mayPass(notification, request), !cleaned.wantsDirectory {
+      switch findReadable(scratch.name) {
+      case 0:
+        pass(notification, decision, &scratch, started)
+        return
+      case ENOENT:
+        finish(notification, request, decision, operation, -Int(ENOENT), &scratch, started)
+        return
+      default: break
+      }
     }
     if request.creates || request.truncates, !notification.isAlive() { return }
     if cleaned.wantsDirectory { scratch.name.append(UInt8(ascii: "/")) }
@@ -221,6 +233,10 @@ extension Mediator {
       } else {
         openSpecialPin(notification, request, object, decision, operation, &scratch, started)
       }
+      return
+    }
+    if mayPass(notification, request), isReadable(object.number, scratch.name) {
+      pass(notification, decision, &scratch, started)
       return
     }
     if request.truncates, !notification.isAlive() { return }

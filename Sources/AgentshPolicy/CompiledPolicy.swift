@@ -57,6 +57,16 @@ package final class CompiledPolicy: Sendable {
     both(main.commands.uniformDecision, narrowing.map(\.commands.uniformDecision))
   }
 
+  /// Whether `operation` is surely permitted on every absolute path. False when in doubt.
+  package func permitsEvery(_ operation: FileOperation) -> Bool {
+    let root = [UInt8(ascii: "/")]
+    var limits = PathCacheLimits()
+    (limits.states, limits.cells, limits.members) = (64, 1 << 13, 1 << 12)
+    var decider = FileDecider(self, limits: limits)
+    return decider.decide(operation, path: root.span).permits
+      && decider.isUniform(below: root.span, FileOperations(operation))
+  }
+
   private func both(_ own: Decision?, _ other: Decision??) -> Decision? {
     guard let other else { return own }
     guard let own, let other else { return nil }
