@@ -1,5 +1,6 @@
 package import AgentshPolicy
 package import Ptrace
+import Landlock
 import LinuxSystem
 package import Seccomp
 import CLinux
@@ -18,7 +19,8 @@ package final class Mediator: Sendable {
   package let approvals: Approvals
   /// The verdict of every command, where it is the same for all.
   let uniformCommand: Decision?
-  /// Whether every open for reading is permitted, whatever it names (OpenReads.swift).
+  /// Whether no rule, default or mechanism of ours can refuse an open for reading (OpenReads.swift). Where the caller's
+  /// names are not ours, or Landlock does not stand between it and processes outside, each is carried out.
   let everyReadIsPermitted: Bool
   /// Whether a call that was received waits for its answer whatever signal comes (WAIT_KILLABLE_RECV).
   let receivedCallsHold = Atomic<Bool>(true)
@@ -50,7 +52,8 @@ package final class Mediator: Sendable {
     permitsUserNamespaces = policy.rules.permissions.contains(.userNamespaces)
     identitiesVary = Atomic(permitsUserNamespaces)
     uniformCommand = policy.commandIsUniform
-    everyReadIsPermitted = Self.permitsEveryRead(policy)
+    everyReadIsPermitted =
+      !permitsUserNamespaces && Ruleset.kernelABI() > 0 && policy.permitsEvery(.open)
     self.frame = frame
     self.recorder = recorder
     self.processes = processes

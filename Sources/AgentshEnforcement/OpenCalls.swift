@@ -76,26 +76,23 @@ extension Mediator {
       openSpecial(notification, request, decision, operation, information, &scratch, started)
       return
     }
-    if mayPass(notification, request), !cleaned.wantsDirectory {
-      switch findReadable(scratch.name) {
-      case 0:
-        pass(notification, decision, &scratch, started)
-        return
-      case ENOENT:
-        finish(notification, request, decision, operation, -Int(ENOENT), &scratch, started)
-        return
-      default: break
-      }
-    }
-    if request.creates || request.truncates, !notification.isAlive() { return }
-    if cleaned.wantsDirectory { scratch.name.append(UInt8(ascii: "/")) }
     var acted = request
     acted.flags = flags
-    let opened = openBelowRoot(
-      scratch.name, flags: acted.actedFlags(mayBlock: false),
-      mode: flags & UInt64(O_CREAT) != 0 ? request.mode : 0,
-      resolve: request.resolve)
-    if cleaned.wantsDirectory { scratch.name.truncate(to: scratch.name.count - 1) }
+    let opened: Int
+    switch mayPass(notification, request) && !cleaned.wantsDirectory ? findPlain(scratch.name) : .other {
+    case .plain:
+      pass(notification, decision, &scratch, started)
+      return
+    case .failed(let result): opened = result
+    case .other:
+      if request.creates || request.truncates, !notification.isAlive() { return }
+      if cleaned.wantsDirectory { scratch.name.append(UInt8(ascii: "/")) }
+      opened = openBelowRoot(
+        scratch.name, flags: acted.actedFlags(mayBlock: false),
+        mode: flags & UInt64(O_CREAT) != 0 ? request.mode : 0,
+        resolve: request.resolve)
+      if cleaned.wantsDirectory { scratch.name.truncate(to: scratch.name.count - 1) }
+    }
     switch opened {
     case -Int(ELOOP) where request.resolve & UInt64(RESOLVE_NO_SYMLINKS) != 0:
       finish(notification, acted, decision, operation, opened, &scratch, started)
@@ -235,7 +232,7 @@ extension Mediator {
       }
       return
     }
-    if mayPass(notification, request), isReadable(object.number, scratch.name) {
+    if mayPass(notification, request), isPlain(object.number, information, scratch.name) {
       pass(notification, decision, &scratch, started)
       return
     }

@@ -1,7 +1,6 @@
 import AgentshPolicy
 import AgentshWire
 import CLinux
-import Landlock
 import LinuxSystem
 import Seccomp
 
@@ -12,40 +11,38 @@ import Seccomp
 // gives READ_FILE and keeps it from processes outside. The record has the name that was read from memory.
 
 extension Mediator {
-  /// Whether no rule, default or mechanism of ours can refuse an open for reading. Where the caller's names are not
-  /// ours, or Landlock does not stand between it and processes outside, each is carried out.
-  static func permitsEveryRead(_ policy: CompiledPolicy) -> Bool {
-    guard !policy.rules.permissions.contains(.userNamespaces), Ruleset.kernelABI() > 0 else { return false }
-    return policy.permitsEvery(.open)
-  }
-
   /// Whether the kernel may carry out `request`: openat2 has its flags in memory, where they could become O_RDWR.
   func mayPass(_ notification: borrowing PendingNotification, _ request: OpenRequest) -> Bool {
     let plain = UInt64(O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
     return everyReadIsPermitted && request.flags & ~plain == 0 && Int(notification.call) != Int(SYS_openat2)
   }
 
-  /// Whether `scratch.name`, without links, is a regular file that the thread's present identity may read: 0, ENOENT
-  /// where there is nothing, another errno where the open is to be carried out.
-  func findReadable(_ name: PathText) -> Int32 {
-    let found = openBelowRoot(name, flags: UInt64(O_PATH | O_CLOEXEC))
-    guard found >= 0 else { return Int32(truncatingIfNeeded: -found) }
-    let object = FileDescriptor(owning: Int32(found))
-    return isReadable(object.number, name) ? 0 : EACCES
+  /// What a name without links leads to.
+  enum Found {
+    /// A file that the kernel may open.
+    case plain
+    /// Something that is carried out.
+    case other
+    /// The negative errno of the open.
+    case failed(Int)
   }
 
-  /// The same of what was found. `faccessat2(2)`
-  func isReadable(_ object: Int32, _ name: PathText) -> Bool {
+  func findPlain(_ name: PathText) -> Found {
+    let found = openBelowRoot(name, flags: UInt64(O_PATH | O_CLOEXEC))
+    guard found >= 0 else { return .failed(found) }
+    let object = FileDescriptor(owning: Int32(found))
     var information = stat()
-    guard statDescriptor(object, &information) == 0, FileType(mode: information.st_mode) == .regular,
-      !touchesProcess(name), !isOfProcessElsewhere(object, name)
+    guard statDescriptor(object.number, &information) == 0 else { return .other }
+    return isPlain(object.number, information, name) ? .plain : .other
+  }
+
+  /// Whether what was found is a regular file that the thread's present identity may read.
+  func isPlain(_ object: Int32, _ information: stat, _ name: PathText) -> Bool {
+    guard FileType(mode: information.st_mode) == .regular, !touchesProcess(name),
+      !isOfProcessElsewhere(object, name)
     else { return false }
     // What everybody may read, an entry for one user aside: of that the kernel tells the caller, not the record.
-    if information.st_mode & 0o444 == 0o444 { return true }
-    let effective = 0x200  // AT_EACCESS
-    return Mediator.empty.withAddress {
-      rawCall(Int(X86Call.faccessat2.rawValue), Int(object), $0, Int(R_OK), effective | Int(AT_EMPTY_PATH))
-    } == 0
+    return information.st_mode & 0o444 == 0o444 || isReadable(object: object)
   }
 
   /// Lets the kernel open what was found, and records.
