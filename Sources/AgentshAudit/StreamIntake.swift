@@ -1,7 +1,7 @@
 import LinuxSystem
 import Synchronization
 
-/// The frames of one sender, on their way in. Its file is made with the first frame and goes when all of it is stored
+/// The frames of one sender, on their way in. Its file is made with the first frame, or when one is expected, and goes when all of it is stored
 /// and nothing more comes.
 package final class StreamIntake: Sendable {
   private let intake: EventIntake
@@ -21,6 +21,12 @@ package final class StreamIntake: Sendable {
   }
 
   deinit { finish() }
+
+  /// Frames are about to come: makes the file, so that the first is answered sooner. A disk that does not take it is told of by
+  /// `append`.
+  package func expect() {
+    file.withLock { if $0 == nil { $0 = try? make() } }
+  }
 
   /// Takes a frame that was checked; blocks. It survives this process when it returns. Throws when the disk does not
   /// take it, or when too much waits and the store takes nothing: nothing of the frame is taken then.

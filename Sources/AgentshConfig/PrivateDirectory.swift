@@ -22,18 +22,30 @@ package enum PrivateDirectory {
     guard path.hasPrefix("/"), !path.utf8.contains(0) else { throw .notAbsolute(path) }
     let names = path.split(separator: "/").map(String.init)
     guard !names.isEmpty, !names.contains(".."), !names.contains(".") else { throw .notAbsolute(path) }
-    try makeMissing(names, mode: mode)
     let directory: FileDescriptor
-    do throws(SystemCallError) {
-      directory = try openDirectory(at: AT_FDCWD, "/" + names.joined(separator: "/"), flags: O_NOFOLLOW)
-    } catch {
-      // ELOOP or ENOTDIR: a link or a file stands there.
-      if error.errno == ELOOP || error.errno == ENOTDIR { throw .unsafe(path, .notADirectory) }
-      throw .failed(path, error)
+    if let found = try openIfThere(path, names) {
+      directory = found
+    } else {
+      try makeMissing(names, mode: mode)
+      guard let made = try openIfThere(path, names) else { throw .failed(path, SystemCallError("open", ENOENT)) }
+      directory = made
     }
     try checkSelf(directory, path, uid, mode)
     try checkAncestors(of: directory, path, uid)
     return directory
+  }
+
+  private static func openIfThere(
+    _ path: String, _ names: [String]
+  ) throws(PrivateDirectoryError) -> FileDescriptor? {
+    do throws(SystemCallError) {
+      return try openDirectory(at: AT_FDCWD, "/" + names.joined(separator: "/"), flags: O_NOFOLLOW)
+    } catch {
+      if error.errno == ENOENT { return nil }
+      // ELOOP or ENOTDIR: a link or a file stands there.
+      if error.errno == ELOOP || error.errno == ENOTDIR { throw .unsafe(path, .notADirectory) }
+      throw .failed(path, error)
+    }
   }
 
   private static func makeMissing(_ names: [String], mode: UInt32) throws(PrivateDirectoryError) {

@@ -4,14 +4,16 @@ import LinuxSystem
 import Seccomp
 
 /// What a supervisor needs before it can begin: the launcher's listener and the channel to the daemon. A daemon gives
-/// both; a client that became the supervisor takes the one from its launcher and hands it in for the other
-/// (WRAP-PROTOCOL section 3). Until then the launcher has been starting at the same time.
+/// both; a client that became the supervisor takes the one from its launcher and hands it in on the other
+/// (WRAP-PROTOCOL section 3). Until the listener comes the launcher is starting at the same time: what can be done without
+/// it is done before. ADR 52
 package struct Entrance: Sendable {
   package let frame: Frame
   /// `CallPort.number` in ptrace mode.
   package let listener: Int32
   package let tracing: Tracing?
   package let channel: Channel
+  let headStart: HeadStart
   /// An agent that began again: its launcher is told by us to go on.
   let restart: Restart?
 
@@ -34,25 +36,38 @@ package struct Entrance: Sendable {
       tracing = try listener == nil ? Self.trace(arguments) : nil
       self.listener = listener ?? CallPort.number
       self.channel = Channel(owning: channel)
+      headStart = try HeadStart(self.channel)
     case .launcher(let socket, let handIn):
       let plan: HandIn = try Self.read(handIn)
+      channel = try Self.connect(plan)
+      headStart = try HeadStart(channel)
       guard let taken = HandOver.take(from: socket, sender: arguments.pidfd) else {
         throw .launcher(Self.end(of: arguments))
       }
       tracing = arguments.traces ? try Self.trace(arguments) : nil
-      channel = try Self.handIn(plan, taken.number)
+      let message = HandoffMessage.supervise(pid: arguments.target, token: plan.token)
+      // In ptrace mode it is the target's pidfd.
+      try Self.give(message, taken.number, channel.descriptor)
       listener = arguments.traces ? CallPort.number : taken.release()
     }
   }
 
-  /// Gives the daemon the listener, or in ptrace mode the target's pidfd.
-  private static func handIn(_ plan: HandIn, _ descriptor: Int32) throws(Supervisor.Failure) -> Channel {
+  private static func connect(_ plan: HandIn) throws(Supervisor.Failure) -> Channel {
     let peer = UnixSocket.Peer(pid: plan.daemonPid, uid: plan.daemonUID)
+    let socket: Int32
+    do throws(HandOver.Failure) { socket = try HandOver.connect(to: plan.path, peer: peer).release() } catch {
+      throw .handOver(error.reason)
+    }
+    try give(.prepare(token: plan.token), nil, socket)
+    return Channel(owning: socket)
+  }
+
+  private static func give(
+    _ message: HandoffMessage, _ descriptor: Int32?, _ socket: Int32
+  ) throws(Supervisor.Failure) {
     do throws(HandOver.Failure) {
-      let connection = try HandOver.give(
-        plan.message.bytes, descriptor: descriptor, to: plan.path, peer: peer,
-        accepted: HandoffMessage.accepted)
-      return Channel(owning: connection.release())
+      try HandOver.give(
+        message.bytes, descriptor: descriptor, on: socket, accepted: HandoffMessage.accepted)
     } catch { throw .handOver(error.reason) }
   }
 

@@ -29,12 +29,14 @@ final class Receivers: Sendable {
 
   private let listener: Int32
   private let mediator: Mediator
+  private let headStart: HeadStart
   private let threads = Atomic(0)
   private let state = Mutex(State())
 
-  init(listener: Int32, mediator: Mediator) {
+  init(listener: Int32, mediator: Mediator, _ headStart: HeadStart) {
     self.listener = listener
     self.mediator = mediator
+    self.headStart = headStart
   }
 
   /// Starts the first. Throws EAGAIN.
@@ -74,7 +76,7 @@ final class Receivers: Sendable {
       defer { threads.subtract(1, ordering: .relaxed) }
       rawCall(Int(SYS_unshare), Int(CLONE_FS))
       let source = Listener(owning: FileDescriptor(owning: listener))
-      var scratch = Scratch(policy: mediator.policy, mayBlock: false)
+      var scratch = headStart.takeScratch() ?? Scratch(policy: mediator.policy, mayBlock: false)
       setFileCreationMask(scratch.mask)
       receive(source, turn, &scratch)
     }

@@ -58,7 +58,8 @@ package final class Supervisor: Sendable {
     restart = entrance.restart
     if tracing == nil { try Self.checkListener(listener) }
     let channel = entrance.channel
-    welcome = try Self.readWelcome(channel)
+    let headStart = entrance.headStart
+    welcome = headStart.welcome
     do throws(SystemCallError) {
       try keepCapabilities()
     } catch {
@@ -67,7 +68,7 @@ package final class Supervisor: Sendable {
     try Self.proveReadable(arguments.target)
     let policy: CompiledPolicy
     do throws(PolicyError) {
-      policy = try CompiledPolicy(welcome.policy)
+      policy = try headStart.policy.get()
     } catch {
       throw .policy(error)
     }
@@ -82,7 +83,7 @@ package final class Supervisor: Sendable {
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers,
       tracer: entrance.tracing?.tracer, approvals: approvals)
-    receivers = Receivers(listener: listener, mediator: mediator)
+    receivers = Receivers(listener: listener, mediator: mediator, headStart)
     let tree = Tree(
       roots: [currentProcess(), arguments.target], own: currentProcess(), group: arguments.group)
     let target = arguments.target
@@ -101,24 +102,6 @@ package final class Supervisor: Sendable {
     let fits: Bool
     do throws(SystemCallError) { fits = try Listener.kernelAgreesOnSizes() } catch { throw .mechanism(error) }
     guard fits else { throw .kernelStructures }
-  }
-
-  private static func readWelcome(_ channel: Channel) throws(Failure) -> Welcome {
-    let received: (kind: FrameKind, payload: [UInt8])
-    do throws(Channel.Failure) {
-      received = try channel.receive()
-    } catch {
-      throw .channel(error)
-    }
-    guard received.kind == .welcome else { throw .unexpectedFrame(received.kind) }
-    do throws(WireError) {
-      var reader = WireReader(received.payload)
-      let welcome = try reader.value(Welcome.self)
-      try reader.finish()
-      return welcome
-    } catch {
-      throw .welcome(error)
-    }
   }
 
   /// Under Yama only an ancestor or CAP_SYS_PTRACE reads; found out before the agent runs (DECISIONS 2).

@@ -7,6 +7,7 @@ import HummingbirdCore
 import LinuxSystem
 import Logging
 import NIOCore
+import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
@@ -64,6 +65,9 @@ package enum AgentshDaemon {
     }
   }
 
+  /// Requests are answered on other threads; with one loop none is woken to hand a connection to another.
+  private static let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
   private static func application(_ routes: Routes) -> some ApplicationProtocol {
     let services = routes.services
     let path = services.locations.socket
@@ -80,7 +84,7 @@ package enum AgentshDaemon {
         let result = PathText(path).withAddress { rawCall(Int(SYS_fchmodat), Int(AT_FDCWD), $0, Int(mode)) }
         if result < 0 { services.logger.error("\(path): chmod: \(errnoText(Int32(-result)))") }
         services.logger.info("listening on \(path)")
-      }, logger: services.logger)
+      }, eventLoopGroupProvider: .shared(loop), logger: services.logger)
   }
 
   private static func close(_ services: Services, _ director: LaunchDirector) async {

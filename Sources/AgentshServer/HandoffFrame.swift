@@ -11,6 +11,14 @@ package enum HandoffFrame: Equatable, Sendable {
   case signal
   /// The pid of a process to be traced: 32 bits, little-endian, no descriptor.
   case ptrace(pid: Int32)
+
+  /// Without a descriptor.
+  var comesAlone: Bool {
+    switch self {
+    case .ptrace, .notify(.prepare): true
+    case .notify, .signal: false
+    }
+  }
 }
 
 /// The listener while we hold it, which is as long as the launch lasts. As long as anybody holds one, a call that nobody
@@ -50,7 +58,7 @@ package struct Refusal: Error, Equatable, Sendable {
 }
 
 extension HandoffKind {
-  /// The one message of a connection and its one descriptor. Whatever else came is closed. `recvmsg(2)`
+  /// A message and its descriptor. Whatever else came is closed. `recvmsg(2)`
   func receive(
     _ socket: Int32, _ due: HandoffDue
   ) throws(Refusal) -> (frame: HandoffFrame, listener: ReceivedListener?) {
@@ -70,7 +78,7 @@ extension HandoffKind {
     guard received >= 0 else { throw Refusal("it cannot be received: \(errnoText(Int32(-received)))") }
     guard truncated == 0 else { throw Refusal("more descriptors came than are due") }
     let frame = try frame(Array(bytes.prefix(Int(received))), descriptors: held.count, due)
-    if case .ptrace = frame {
+    if frame.comesAlone {
       guard held.isEmpty else { throw Refusal("a descriptor came, none is due") }
       return (frame, nil)
     }

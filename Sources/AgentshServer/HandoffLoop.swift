@@ -23,6 +23,8 @@ package struct TurnedAway: Sendable, Equatable {
 /// Serves one hand-off socket until the right message has come or the caller is gone. Nobody holds anybody up: strangers
 /// are dropped at accept, each connection of the caller's uid has its own deadline, and a wrong one never uses up the
 /// caller's. Blocks; a thread of its own runs it.
+///
+/// Who says `prepare` is answered and waited for on that connection as long as the launch: what it says next is its message.
 package struct HandoffLoop: ~Copyable {
   /// Each connection's time, from accept to its one message.
   static let messageSeconds: UInt64 = 5
@@ -38,7 +40,8 @@ package struct HandoffLoop: ~Copyable {
   private struct Waiting {
     let socket: SharedDescriptor
     let peer: Caller
-    let deadline: UInt64
+    var deadline: UInt64
+    var isPrepared = false
   }
 
   private let kind: HandoffKind
@@ -70,9 +73,10 @@ package struct HandoffLoop: ~Copyable {
     self.onRefusal = onRefusal
   }
 
-  /// The next message that `check` lets through; nil when the caller has gone or `isOver`.
+  /// The next message that `check` lets through; nil when the caller has gone or `isOver`. `check` returns what a `prepare` is
+  /// answered with, behind the status byte.
   package mutating func next(
-    _ check: (HandoffFrame) throws(Refusal) -> Void = { (_) throws(Refusal) in }
+    _ check: (HandoffFrame) throws(Refusal) -> [UInt8] = { (_) throws(Refusal) in [] }
   ) -> Handed? {
     while true {
       let ready = waitForAny(
@@ -86,7 +90,19 @@ package struct HandoffLoop: ~Copyable {
           if monotonicClock() < connection.deadline { waiting.append(connection) }
           continue
         }
-        do throws(Refusal) { handed = try receive(connection, check) } catch { refuse(error, connection) }
+        do throws(Refusal) {
+          let (frame, listener) = try kind.receive(connection.socket.number, due)
+          let answer = try check(frame)
+          if case .notify(.prepare) = frame {
+            waiting.append(try prepare(connection, answer))
+            continue
+          }
+          if case .notify(.supervise) = frame, !connection.isPrepared {
+            throw Refusal("the policy was not asked for first")
+          }
+          handed = Handed(
+            socket: connection.socket, peer: connection.peer, frame: frame, listener: listener)
+        } catch { refuse(error, connection) }
       }
       if let handed { return handed }
       if ready.contains(1) { acceptSome() }
@@ -122,7 +138,10 @@ package struct HandoffLoop: ~Copyable {
         continue
       }
       guard failures < Self.failureLimit else { continue }
-      if waiting.count == Self.waitingLimit { waiting.removeFirst() }
+      if waiting.count == Self.waitingLimit {
+        // Who has the token stays.
+        waiting.remove(at: waiting.firstIndex { !$0.isPrepared } ?? 0)
+      }
       waiting.append(
         Waiting(
           socket: connection, peer: peer, deadline: monotonicClock() + Self.messageSeconds * 1_000_000_000))
@@ -142,12 +161,17 @@ package struct HandoffLoop: ~Copyable {
 
   private static func wrongUID(_ uid: UInt32) -> String { "uid \(uid) is not the caller's" }
 
-  private func receive(
-    _ connection: Waiting, _ check: (HandoffFrame) throws(Refusal) -> Void
-  ) throws(Refusal) -> Handed {
-    let (frame, listener) = try kind.receive(connection.socket.number, due)
-    try check(frame)
-    return Handed(socket: connection.socket, peer: connection.peer, frame: frame, listener: listener)
+  /// Who has the token is the caller: if it does not read, nobody else waits for that.
+  private func prepare(_ connection: Waiting, _ answer: [UInt8]) throws(Refusal) -> Waiting {
+    guard !connection.isPrepared else { throw Refusal("the policy was asked for twice") }
+    do throws(SystemCallError) {
+      try ServerSocket.makeBlocking(connection.socket.number, sendSeconds: LaunchDirector.sendSeconds)
+      try ServerSocket.write([HandoffMessage.accepted] + answer, to: connection.socket.number)
+    } catch { throw Refusal("the client cannot be answered: \(error)") }
+    var prepared = connection
+    prepared.isPrepared = true
+    prepared.deadline = .max
+    return prepared
   }
 
   private mutating func refuse(_ refusal: Refusal, _ connection: Waiting) {

@@ -50,13 +50,15 @@ struct HandoffThread: ~Copyable, Sendable {
       .notify, due: launch.due, listener: listener, callerUID: caller.uid, caller: pidfd,
       isOver: { launch.isReleased },
       onRefusal: { director.note($0, launch) })
-    let handed = loop.next { (frame) throws(Refusal) in
-      switch frame {
+    let handed = loop.next { (message) throws(Refusal) in
+      switch message {
       case .notify(let message): try Self.check(message, token, supervise)
       // Comes where it is due. Who says it and whose it is, is looked at when it is taken: upstream's clients know no token.
-      case .ptrace: return
+      case .ptrace: break
       case .signal: throw Refusal("not a hand-off message")
       }
+      if case .notify(.prepare) = message { return frame(.welcome, launch.welcome) }
+      return []
     }
     for again in loop.repeated { director.note(again, launch) }
     return handed
@@ -66,7 +68,7 @@ struct HandoffThread: ~Copyable, Sendable {
     _ message: HandoffMessage, _ token: [UInt8], _ supervise: Bool
   ) throws(Refusal) {
     switch message {
-    case .supervise(_, let given):
+    case .supervise(_, let given), .prepare(let given):
       guard supervise else { throw Refusal("the daemon starts the supervisor of this launch itself") }
       guard equalsInConstantTime(given, token) else { throw Refusal("the token is wrong") }
     case .current(_, let given?):

@@ -40,6 +40,7 @@ extension LaunchDirector {
           perform(launch.session.apply(.ready(degraded: ready.degraded), to: launch.id), launch)
           awaitsReady = false
           onReady()
+          launch.events.expect()
         case .events where !awaitsReady: try take(payload, launch)
         case .approvalRequest where !awaitsReady && payload.count <= ApprovalRequest.sizeLimit:
           guard ask(try decode(payload), launch, generation) else {

@@ -60,7 +60,7 @@ extension LaunchDirector {
   private func startHandoff(_ thread: consuming HandoffThread) throws(SystemCallError) {
     let box = HandoffBox(thread)
     do throws(SystemCallError) {
-      try NamedThread.start("handoff") { box.run(self) }
+      try ReusedThread.start("handoff") { box.run(self) }
     } catch {
       box.abandon()
       throw error

@@ -13,7 +13,7 @@ extension LaunchDirector {
     launch.setProcesses(supervisor: supervisor, target: target.pidfd, spawned: spawned)
     guard let supervisor else { return }
     do throws(SystemCallError) {
-      try NamedThread.start("death") {
+      try ReusedThread.start("death") {
         while waitForAny([supervisor.number], milliseconds: -1).isEmpty {}
         if !launch.isReleased { self.kill(launch, target.pid) }
       }

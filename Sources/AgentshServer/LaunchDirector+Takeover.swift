@@ -51,11 +51,9 @@ extension LaunchDirector {
       launch, supervisor: try peerProcess(handed), target: (target.facts.pid, target.pidfd), spawned: false)
     try save(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     try begin(launch, supervisor: handed.peer.pid, target: target.facts.pid)
-    do throws(SystemCallError) {
-      try ServerSocket.makeBlocking(handed.socket.number, sendSeconds: Self.sendSeconds)
-    } catch { throw Refusal("the client cannot be answered: \(error)") }
     answer.give(HandoffMessage.accepted)
-    serve(launch, handed.socket, onReady: {})
+    // It was welcomed when it prepared.
+    run(launch, handed.socket, launch.attach(handed.socket), awaitsReady: true, onReady: {})
   }
 
   /// An agent that runs already: it is held, and its supervisor has it begin again. One that its client is not told to have
@@ -114,6 +112,7 @@ extension LaunchDirector {
   ) throws(Refusal) -> Target {
     switch message {
     case .supervise(let given, _), .current(let given, _): return try target(given, peer)
+    case .prepare: throw Refusal("not a hand-off message")
     case .old:
       if let named { return try target(named, peer) }
       return try target(try onlyFilteredChild(of: peer.pid), peer)

@@ -20,14 +20,12 @@ struct ProcessFacts: Sendable, Equatable {
     guard let (parent, start) = Self.stat(pid),
       case .success(let bytes) = readAll("/proc/\(pid)/status", limit: 1 << 16)
     else { return nil }
-    var fields: [Substring: Substring] = [:]
-    let text = String(decoding: bytes, as: UTF8.self)
-    for line in text.split(separator: "\n") {
-      guard let colon = line.firstIndex(of: ":") else { continue }
-      fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
-    }
-    func numbers(_ name: Substring) -> [UInt32] {
-      (fields[name] ?? "").split { $0 == "\t" || $0 == " " }.compactMap { UInt32($0) }
+    let lines = bytes.split(separator: UInt8(ascii: "\n"))
+    func numbers(_ name: StaticString) -> [UInt32] {
+      let name = Array("\(name):".utf8)
+      guard let line = lines.first(where: { $0.starts(with: name) }) else { return [] }
+      return line.dropFirst(name.count).split { $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: " ") }
+        .compactMap { UInt32(String(decoding: $0, as: UTF8.self)) }
     }
     users = numbers("Uid")
     groups = numbers("Gid")
@@ -36,9 +34,9 @@ struct ProcessFacts: Sendable, Equatable {
     self.pid = pid
     self.parent = parent
     self.start = start
-    noNewPrivileges = fields["NoNewPrivs"] == "1"
+    noNewPrivileges = numbers("NoNewPrivs") == [1]
     // Since Linux 5.9; without it nothing is claimed.
-    filters = fields["Seccomp_filters"].flatMap { Int($0) } ?? 0
+    filters = numbers("Seccomp_filters").first.map(Int.init) ?? 0
   }
 
   /// Parent and start time. `proc_pid_stat(5)`

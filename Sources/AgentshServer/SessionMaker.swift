@@ -44,7 +44,8 @@ struct SessionMaker: Sendable {
   ) async throws(SessionError) -> (Workspace, PolicyChoice.Chosen) {
     let roots = services.config.workspaceRoots
     if caller.uid == currentUser() {
-      return try await onThread("session") { () -> Result<(Workspace, PolicyChoice.Chosen), SessionError> in
+      return try await onThread("session", takesRights: false) {
+        () -> Result<(Workspace, PolicyChoice.Chosen), SessionError> in
         Result { () throws(SessionError) in
           let workspace = try Workspace.examine(wanted, user: try self.user(caller), roots: roots)
           return (workspace, try choose(wanted, caller, workspace))

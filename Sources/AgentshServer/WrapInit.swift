@@ -38,7 +38,9 @@ struct WrapInit: Sendable {
         launcher: services.programs.launcher, command: [wanted.agentCommand] + wanted.agentArgs,
         plan: planText)
       : nil
-    let announcement = try await onThread("wrap-init") { () -> Result<Announcement, SessionError> in
+    let isOther = caller.uid != currentUser()
+    let announcement = try await onThread("wrap-init", takesRights: isOther) {
+      () -> Result<Announcement, SessionError> in
       Result { () throws(SessionError) in
         try checkCommand(wanted, session, caller)
         return try director.announce(

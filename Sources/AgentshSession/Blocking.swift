@@ -1,12 +1,14 @@
 import LinuxSystem
 
 /// Runs what may block (slow disks, NSS, a network file system) on a thread of its own while the task waits.
+/// `takesRights`: the body may leave the thread with another's rights to files; then nothing else ever runs on it.
 package func onThread<T: Sendable>(
-  _ name: StaticString, _ body: @escaping @Sendable () -> Result<T, SessionError>
+  _ name: StaticString, takesRights: Bool = true, _ body: @escaping @Sendable () -> Result<T, SessionError>
 ) async throws(SessionError) -> T {
   let result: Result<T, SessionError> = await withCheckedContinuation { continuation in
+    let start = takesRights ? NamedThread.start : ReusedThread.start
     do throws(SystemCallError) {
-      try NamedThread.start(name) { continuation.resume(returning: body()) }
+      try start(name) { continuation.resume(returning: body()) }
     } catch {
       continuation.resume(returning: .failure(.limit("no thread to be had: \(error)")))
     }

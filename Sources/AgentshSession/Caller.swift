@@ -32,7 +32,16 @@ package struct LaunchID: Sendable, Hashable, CustomStringConvertible {
 /// Random bytes for tokens and keys. `getrandom(2)`.
 package func randomBytes(_ count: Int) -> [UInt8] {
   var generator = SystemRandomNumberGenerator()
-  return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+  var bytes: [UInt8] = []
+  // Each word is a system call.
+  while bytes.count < count {
+    var word: UInt64 = generator.next()
+    for _ in 0..<8 {
+      bytes.append(UInt8(truncatingIfNeeded: word))
+      word >>= 8
+    }
+  }
+  return Array(bytes.prefix(count))
 }
 
 /// Lower-case hex, two digits a byte.

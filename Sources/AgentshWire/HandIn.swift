@@ -1,5 +1,5 @@
 /// What a client that becomes the supervisor leaves for it, in a memory file: where the launcher's listener is to be
-/// handed in, who must be listening there, and what is to be said. The token in it is nobody else's to read, so it is
+/// handed in, who must be listening there, and the token of `HandoffMessage`. The token in it is nobody else's to read, so it is
 /// not on the command line.
 package struct HandIn: Equatable, Sendable {
   /// Absolute path of the daemon's socket for this launch.
@@ -7,13 +7,13 @@ package struct HandIn: Equatable, Sendable {
   /// Of the daemon, as the kernel named it to the client.
   package let daemonPid: Int32
   package let daemonUID: UInt32
-  package let message: HandoffMessage
+  package let token: [UInt8]
 
-  package init(path: String, daemonPid: Int32, daemonUID: UInt32, message: HandoffMessage) {
+  package init(path: String, daemonPid: Int32, daemonUID: UInt32, token: [UInt8]) {
     self.path = path
     self.daemonPid = daemonPid
     self.daemonUID = daemonUID
-    self.message = message
+    self.token = token
   }
 }
 
@@ -22,14 +22,15 @@ extension HandIn: WireCodable {
     writer.value(path)
     writer.value(daemonPid)
     writer.value(daemonUID)
-    writer.raw(message.bytes.span)
+    writer.raw(token.span)
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
     let path = try reader.value(String.self)
     let pid = try reader.value(Int32.self)
     let uid = try reader.value(UInt32.self)
-    let message = try HandoffMessage(Array(try reader.raw()))
-    self.init(path: path, daemonPid: pid, daemonUID: uid, message: message)
+    let token = Array(try reader.raw())
+    guard token.count == HandoffMessage.tokenSize else { throw .badValue(offset: 0, what: "token") }
+    self.init(path: path, daemonPid: pid, daemonUID: uid, token: token)
   }
 }

@@ -3,28 +3,38 @@
 ///     old        any one byte                                   + exactly one descriptor
 ///     current    0xA7, pid (32 bits, little-endian)             + exactly one descriptor
 ///     ours       0xA7, pid, token (16 bytes)                    + exactly one descriptor
+///     prepare    0xA9, token (16 bytes)                         no descriptor
 ///     supervise  0xA8, pid, token (16 bytes)                    + exactly one descriptor
 ///
-/// After `supervise` and the status byte 1 the connection is the supervisor's channel (`Frame`): the client becomes
-/// the supervisor of the tree that it is the parent of.
+/// The last two are of a client that becomes the supervisor of the tree that it is the parent of. They come on one
+/// connection, `prepare` first: after its status byte 1 follows the `welcome` frame, so that the policy is compiled while
+/// the launcher starts. After `supervise` and the status byte 1 the connection is the supervisor's channel (`Frame`).
 package enum HandoffMessage: Equatable, Sendable {
   case old
   case current(pid: Int32, token: [UInt8]?)
+  case prepare(token: [UInt8])
   case supervise(pid: Int32, token: [UInt8])
 
   package static let currentMark: UInt8 = 0xA7
   package static let superviseMark: UInt8 = 0xA8
+  package static let prepareMark: UInt8 = 0xA9
   package static let tokenSize = 16
   package static let accepted: UInt8 = 1
   package static let rejected: UInt8 = 0
 
   package init(_ bytes: [UInt8]) throws(WireError) {
     guard let mark = bytes.first else { throw .truncated(offset: 0, wanted: 1) }
-    guard mark == Self.currentMark || mark == Self.superviseMark, bytes.count > 1 else {
-      guard bytes.count == 1, mark != Self.superviseMark else {
-        throw .badValue(offset: 0, what: "hand-off mark")
-      }
+    let isOurs = mark == Self.superviseMark || mark == Self.prepareMark
+    guard mark == Self.currentMark || isOurs, bytes.count > 1 else {
+      guard bytes.count == 1, !isOurs else { throw .badValue(offset: 0, what: "hand-off mark") }
       self = .old
+      return
+    }
+    if mark == Self.prepareMark {
+      guard bytes.count == 1 + Self.tokenSize else {
+        throw .truncated(offset: bytes.count, wanted: Self.tokenSize)
+      }
+      self = .prepare(token: Array(bytes[1...]))
       return
     }
     var reader = WireReader(bytes[1...])
@@ -49,6 +59,9 @@ package enum HandoffMessage: Equatable, Sendable {
       writer.byte(Self.currentMark)
       writer.integer(pid)
       for byte in token ?? [] { writer.byte(byte) }
+    case .prepare(let token):
+      writer.byte(Self.prepareMark)
+      for byte in token { writer.byte(byte) }
     case .supervise(let pid, let token):
       writer.byte(Self.superviseMark)
       writer.integer(pid)

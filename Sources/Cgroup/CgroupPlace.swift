@@ -19,7 +19,7 @@ package enum CgroupPlace {
 
   /// The directory of a group; nil where no mount shows it.
   package static func directory(of group: String) -> String? {
-    (try? Mount.all()).flatMap { directory(of: group[...], mounts: $0) }
+    (try? OwnMounts.all()).flatMap { directory(of: group[...], mounts: $0) }
   }
 
   /// The same as `own` from the texts of the two files.

@@ -12,11 +12,8 @@ package enum HandOver {
   /// How long either side may take.
   package static let limitMilliseconds = 30_000
 
-  /// Connects to `path`, where `peer` must be listening, sends the bytes with the descriptor, and returns the connection
-  /// once the byte `accepted` has come back.
-  package static func give(
-    _ bytes: [UInt8], descriptor: Int32, to path: String, peer: UnixSocket.Peer, accepted: UInt8
-  ) throws(Failure) -> FileDescriptor {
+  /// Connects to `path`, where `peer` must be listening.
+  package static func connect(to path: String, peer: UnixSocket.Peer) throws(Failure) -> FileDescriptor {
     let connection: FileDescriptor
     do throws(SystemCallError) { connection = try UnixSocket.connect(to: path) } catch {
       throw Failure("\(path): \(error)")
@@ -29,16 +26,22 @@ package enum HandOver {
       throw Failure(
         "process \(found.pid) of uid \(found.uid) listens on \(path), not the daemon (\(peer.pid))")
     }
-    try send(bytes, descriptor, on: connection.number)
-    try awaitAcceptance(on: connection.number, accepted)
     return connection
   }
 
-  private static func send(_ bytes: [UInt8], _ descriptor: Int32, on socket: Int32) throws(Failure) {
-    var descriptor = descriptor
+  /// Sends the bytes, with the descriptor where there is one, and returns once the byte `accepted` has come back.
+  package static func give(
+    _ bytes: [UInt8], descriptor: Int32?, on socket: Int32, accepted: UInt8
+  ) throws(Failure) {
+    try send(bytes, descriptor, on: socket)
+    try awaitAcceptance(on: socket, accepted)
+  }
+
+  private static func send(_ bytes: [UInt8], _ descriptor: Int32?, on socket: Int32) throws(Failure) {
+    let descriptors = descriptor.map { [$0] } ?? []
     // SAFETY: both live across the call.
     let sent = unsafe bytes.withUnsafeBytes { bytes in
-      unsafe clinux_send_fds(socket, bytes.baseAddress, bytes.count, &descriptor, 1)
+      unsafe clinux_send_fds(socket, bytes.baseAddress, bytes.count, descriptors, Int32(descriptors.count))
     }
     guard sent == bytes.count else {
       throw Failure(sent < 0 ? "sendmsg: \(errnoText(Int32(-sent)))" : "the message was cut")

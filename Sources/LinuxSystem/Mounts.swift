@@ -14,9 +14,11 @@ package struct Mount {
     all(in: try text(of: process))
   }
 
+  static let textLimit = 1 << 22
+
   /// The text that `all(in:)` takes, of what `process` sees.
   package static func text(of process: String = "self") throws(SystemCallError) -> [UInt8] {
-    try readAll("/proc/\(process)/mountinfo", limit: 1 << 22).get()
+    try readAll("/proc/\(process)/mountinfo", limit: textLimit).get()
   }
 
   /// One mount of a text, by its number.
@@ -63,7 +65,7 @@ package struct Mount {
   /// Where control groups are mounted, of both versions, and where they may yet be. `cgroups(7)`
   package static func controlGroups() -> Set<String> {
     var found: Set = ["/sys/fs/cgroup"]
-    guard let mounts = try? all() else { return found }
+    guard let mounts = try? OwnMounts.all() else { return found }
     for mount in mounts where mount.type.hasPrefix("cgroup") {
       found.insert(String(decoding: mount.point, as: UTF8.self))
     }

@@ -46,9 +46,14 @@ package enum NamedThread {
       self.body = body
     }
     func run() {
-      // SAFETY: a StaticString's bytes live for ever.
-      unsafe _ = rawCall(Int(SYS_prctl), Int(PR_SET_NAME), kernelAddress(name.utf8Start))
+      NamedThread.rename(name)
       body()
     }
+  }
+
+  /// Names the calling thread. `prctl(2)`, PR_SET_NAME
+  static func rename(_ name: StaticString) {
+    // SAFETY: a StaticString's bytes live for ever.
+    unsafe _ = rawCall(Int(SYS_prctl), Int(PR_SET_NAME), kernelAddress(name.utf8Start))
   }
 }

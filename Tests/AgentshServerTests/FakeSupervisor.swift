@@ -40,18 +40,34 @@ func makeListener() async throws -> Connection {
 /// Our side of a hand-off connection, later of the channel.
 struct FakeSupervisor: Sendable {
   let connection: Connection
+  /// Of one that prepared.
+  var welcome: Welcome?
 
-  /// Sends a message with descriptors; returns the answer's byte, nil when the connection was closed without one.
+  /// Prepares where there is a token, sends a message with descriptors, and returns the answer's byte, nil when the
+  /// connection was closed without one.
   static func handOff(
-    _ message: [UInt8], _ descriptors: [Int32], to path: String
+    _ message: [UInt8], _ descriptors: [Int32], to path: String, preparingWith token: [UInt8]? = nil,
+    meanwhile: @Sendable () async throws -> Void = {}
   ) async throws -> (answer: UInt8?, FakeSupervisor) {
+    var supervisor = FakeSupervisor(connection: try await blocking { try connect(path) })
+    if let token {
+      try await supervisor.send(HandoffMessage.prepare(token: token).bytes)
+      guard try await supervisor.byte() == HandoffMessage.accepted else { throw Problem("not prepared") }
+      supervisor.welcome = try await supervisor.expect(.welcome, Welcome.self)
+    }
+    try await meanwhile()
+    let connection = supervisor.connection
     try await blocking {
-      let connection = try connect(path)
       let sent = clinux_send_fds(
         connection.number, message, message.count, descriptors, Int32(descriptors.count))
       guard sent == message.count else { throw Problem("sendmsg: \(sent)") }
-      return (try read(1, connection)?.first, FakeSupervisor(connection: connection))
     }
+    return (try await supervisor.byte(), supervisor)
+  }
+
+  private func byte() async throws -> UInt8? {
+    let connection = connection
+    return try await blocking { try read(1, connection)?.first }
   }
 
   func send(_ bytes: [UInt8]) async throws {

@@ -16,15 +16,18 @@ import Testing
 
     var supervise: [UInt8] { HandoffMessage.supervise(pid: launcher.pid, token: token).bytes }
 
+    /// `supervise` after `prepare`, unless told otherwise.
     func handOff(_ message: [UInt8]? = nil) async throws -> (answer: UInt8?, FakeSupervisor) {
-      try await FakeSupervisor.handOff(message ?? supervise, [listener.number], to: socket)
+      try await FakeSupervisor.handOff(
+        message ?? supervise, [listener.number], to: socket,
+        preparingWith: message?.first == HandoffMessage.currentMark ? nil : token)
     }
 
     /// Up to `ready`.
     func run() async throws -> (FakeSupervisor, Welcome) {
       let (answer, supervisor) = try await handOff()
       guard answer == 1 else { throw Problem("rejected") }
-      let welcome = try await supervisor.expect(.welcome, Welcome.self)
+      guard let welcome = supervisor.welcome else { throw Problem("no welcome") }
       try await supervisor.send(
         frame(.ready, Ready(supervisorPid: getpid(), targetPid: launcher.pid, degraded: ["no cgroup"])))
       try await daemon.waitForEvent("supervisor_ready", in: session)
@@ -255,16 +258,34 @@ import Testing
       ("another mark", [0x55, 1, 2, 3], [listener]),
     ]
     for (what, message, descriptors) in wrong {
+      let (answer, _) = try await FakeSupervisor.handOff(
+        message, descriptors, to: started.socket, preparingWith: started.token)
+      #expect(answer == 0, "\(what)")
+    }
+    let prepare = HandoffMessage.prepare(token: started.token).bytes
+    let unprepared: [(String, [UInt8], [Int32])] = [
+      ("not prepared", started.supervise, [listener]),
+      ("prepared with a wrong token", HandoffMessage.prepare(token: wrongToken).bytes, []),
+      ("prepared with a descriptor", prepare, [listener]),
+    ]
+    for (what, message, descriptors) in unprepared {
       let (answer, _) = try await FakeSupervisor.handOff(message, descriptors, to: started.socket)
       #expect(answer == 0, "\(what)")
     }
+    let (again, _) = try await FakeSupervisor.handOff(
+      prepare, [], to: started.socket, preparingWith: started.token)
+    #expect(again == 0)
     // Silent and unfinished connections hold nobody up.
     let silent = try connect(started.socket)
-    _ = try await started.run()
+    // Nor do so many of them take the place of who has prepared.
+    let (answer, supervisor) = try await FakeSupervisor.handOff(
+      started.supervise, [listener], to: started.socket, preparingWith: started.token
+    ) { _ = try (0..<64).map { _ in try connect(started.socket) } }
+    #expect(answer == 1 && supervisor.welcome != nil)
     withExtendedLifetime(silent) {}
     #expect(
       try await started.daemon.eventTypes(started.session).filter { $0 == "handoff_refused" }.count
-        == wrong.count)
+        == wrong.count + unprepared.count + 1)
     await started.daemon.stop()
   }
 
@@ -295,7 +316,6 @@ import Testing
   @Test func `events before ready are refused`() async throws {
     let started = try await start()
     let (_, supervisor) = try await started.handOff()
-    _ = try await supervisor.expect(.welcome, Welcome.self)
     try await supervisor.send(frame(.events, EventBatch(first: 1, records: [fileRecord("/a")])))
     #expect(try await supervisor.receive() == nil)
     try await started.daemon.waitForEvent("supervisor_failed", in: started.session)

@@ -10,6 +10,7 @@ import Testing
       (.current(pid: 0x1234, token: nil), [0xA7, 0x34, 0x12, 0, 0]),  // mark, pid
       (.current(pid: 1, token: token), [0xA7, 1, 0, 0, 0] + token),  // mark, pid, token
       (.supervise(pid: 2, token: token), [0xA8, 2, 0, 0, 0] + token),
+      (.prepare(token: token), [0xA9] + token),
     ]
     for (message, bytes) in forms {
       #expect(message.bytes == bytes)
@@ -18,18 +19,21 @@ import Testing
   }
 
   @Test func `any one byte but ours is the old form`() throws {
-    for byte in UInt8.min...UInt8.max where byte != HandoffMessage.superviseMark {
+    let ours = [HandoffMessage.superviseMark, HandoffMessage.prepareMark]
+    for byte in UInt8.min...UInt8.max where !ours.contains(byte) {
       #expect(try HandoffMessage([byte]) == .old)
     }
-    #expect(throws: WireError.self) { try HandoffMessage([HandoffMessage.superviseMark]) }
+    for mark in ours { #expect(throws: WireError.self) { try HandoffMessage([mark]) } }
   }
 
   @Test func `cut, too long, or with a pid that is none, it is refused`() {
-    let whole = HandoffMessage.supervise(pid: 2, token: token).bytes
-    for length in 0..<whole.count {
-      #expect(throws: WireError.self) { try HandoffMessage(Array(whole[..<length])) }
+    for message in [HandoffMessage.supervise(pid: 2, token: token), .prepare(token: token)] {
+      let whole = message.bytes
+      for length in 0..<whole.count {
+        #expect(throws: WireError.self) { try HandoffMessage(Array(whole[..<length])) }
+      }
+      #expect(throws: WireError.self) { try HandoffMessage(whole + [0]) }
     }
-    #expect(throws: WireError.self) { try HandoffMessage(whole + [0]) }
     let current = HandoffMessage.current(pid: 2, token: token).bytes
     for length in 6..<current.count {
       #expect(throws: WireError.self) { try HandoffMessage(Array(current[..<length])) }
@@ -46,7 +50,7 @@ import Testing
         UInt8.random(in: .min ... .max, using: &random)
       }
       if !bytes.isEmpty, Bool.random(using: &random) {
-        bytes[0] = 0xA7 + UInt8.random(in: 0...1, using: &random)
+        bytes[0] = 0xA7 + UInt8.random(in: 0...2, using: &random)
       }
       _ = try? HandoffMessage(bytes)
     }
@@ -90,8 +94,7 @@ import Testing
 
   @Test func `what a client leaves for the supervisor comes back as it went`() throws {
     let handIn = HandIn(
-      path: "/run/x/notify", daemonPid: 12, daemonUID: 1000,
-      message: .supervise(pid: 4, token: [UInt8](repeating: 3, count: 16)))
+      path: "/run/x/notify", daemonPid: 12, daemonUID: 1000, token: [UInt8](repeating: 3, count: 16))
     var writer = WireWriter()
     writer.value(handIn)
     var reader = WireReader(writer.bytes)

@@ -31,11 +31,11 @@ package struct CommandLookup {
     if let refused { throw refused }
     throw CommandFailure(
       code: ExitStatus.notFound, "\(command): command not found",
-      hint: command.contains("/") ? nil : "looked in PATH: \(searchPath)")
+      hint: command.utf8.contains(UInt8(ascii: "/")) ? nil : "looked in PATH: \(searchPath)")
   }
 
   private func candidates(_ command: String) -> [String] {
-    if command.contains("/") { return [absolute(command)] }
+    if command.utf8.contains(UInt8(ascii: "/")) { return [absolute(command)] }
     return searchPath.split(separator: ":", omittingEmptySubsequences: false).map { entry in
       absolute(entry.isEmpty ? command : entry + "/" + command)
     }

@@ -28,16 +28,15 @@ struct ListenerHandOver {
   /// Sends the message with the listener; returns once the daemon has said that its supervisor is ready.
   func give(_ message: HandoffMessage, listener: Int32) throws(CommandFailure) {
     do throws(HandOver.Failure) {
-      _ = try HandOver.give(
-        message.bytes, descriptor: listener, to: path, peer: daemon, accepted: HandoffMessage.accepted)
+      let connection = try HandOver.connect(to: path, peer: daemon)
+      try HandOver.give(
+        message.bytes, descriptor: listener, on: connection.number, accepted: HandoffMessage.accepted)
     } catch { throw Self.failure(error.reason) }
   }
 
   /// For the supervisor that this process becomes: it hands in for itself.
-  func handIn(pid: Int32) throws(CommandFailure) -> FileDescriptor {
-    let handIn = HandIn(
-      path: path, daemonPid: daemon.pid, daemonUID: daemon.uid,
-      message: .supervise(pid: pid, token: token))
+  func handIn() throws(CommandFailure) -> FileDescriptor {
+    let handIn = HandIn(path: path, daemonPid: daemon.pid, daemonUID: daemon.uid, token: token)
     var writer = WireWriter()
     writer.value(handIn)
     do throws(SystemCallError) { return try memoryFile("agentsh-hand-in", holding: writer.bytes) } catch {

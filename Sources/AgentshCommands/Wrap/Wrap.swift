@@ -77,7 +77,7 @@ struct Wrap {
     if response.supervise == true {
       for sentence in response.degraded ?? [] { Output.note("agentsh: not enforced: \(sentence)") }
       let handIn: FileDescriptor
-      do throws(CommandFailure) { handIn = try handOver.handIn(pid: launched.pid) } catch {
+      do throws(CommandFailure) { handIn = try handOver.handIn() } catch {
         launched.abandon()
         throw error
       }
@@ -134,7 +134,7 @@ struct Wrap {
   private func commandBytes(_ program: String, _ environment: LaunchEnvironment) -> [[UInt8]] {
     let typed = Array(context.arguments.suffix(options.command.count))
     let path = context.value(of: "PATH").map { Array("PATH=\($0)".utf8) }
-    if options.command[0].contains("/") || path.map(environment.entries.contains) == true { return typed }
+    if options.command[0].utf8.contains(UInt8(ascii: "/")) || path.map(environment.entries.contains) == true { return typed }
     return [Array(program.utf8)] + typed.dropFirst()
   }
 }
