@@ -22,6 +22,17 @@ package struct Entrance: Sendable {
     keepFreedMemory()
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
+    // Asked now, read when the rest is done.
+    let handingIn: HandingIn?
+    switch arguments.source {
+    case .given(let channel, _):
+      handingIn = nil
+      self.channel = Channel(owning: channel)
+    case .launcher(_, let plan):
+      let begun = try HandingIn(try Self.read(plan))
+      handingIn = begun
+      channel = begun.channel
+    }
     // Before it is looked at: what cannot be seen of it is seen of its launcher.
     restart = try arguments.restart.map { (file) throws(Supervisor.Failure) in
       try Self.restart(arguments, file)
@@ -31,44 +42,21 @@ package struct Entrance: Sendable {
     } catch {
       throw .frame(error)
     }
+    try handingIn?.awaitAcceptance()
+    headStart = try HeadStart(channel)
     switch arguments.source {
-    case .given(let channel, let listener):
+    case .given(_, let listener):
       tracing = try listener == nil ? Self.trace(arguments) : nil
       self.listener = listener ?? CallPort.number
-      self.channel = Channel(owning: channel)
-      headStart = try HeadStart(self.channel)
-    case .launcher(let socket, let handIn):
-      let plan: HandIn = try Self.read(handIn)
-      channel = try Self.connect(plan)
-      headStart = try HeadStart(channel)
+    case .launcher(let socket, _):
       guard let taken = HandOver.take(from: socket, sender: arguments.pidfd) else {
         throw .launcher(Self.end(of: arguments))
       }
       tracing = arguments.traces ? try Self.trace(arguments) : nil
-      let message = HandoffMessage.supervise(pid: arguments.target, token: plan.token)
       // In ptrace mode it is the target's pidfd.
-      try Self.give(message, taken.number, channel.descriptor)
+      try handingIn?.give(taken.number, of: arguments.target)
       listener = arguments.traces ? CallPort.number : taken.release()
     }
-  }
-
-  private static func connect(_ plan: HandIn) throws(Supervisor.Failure) -> Channel {
-    let peer = UnixSocket.Peer(pid: plan.daemonPid, uid: plan.daemonUID)
-    let socket: Int32
-    do throws(HandOver.Failure) { socket = try HandOver.connect(to: plan.path, peer: peer).release() } catch {
-      throw .handOver(error.reason)
-    }
-    try give(.prepare(token: plan.token), nil, socket)
-    return Channel(owning: socket)
-  }
-
-  private static func give(
-    _ message: HandoffMessage, _ descriptor: Int32?, _ socket: Int32
-  ) throws(Supervisor.Failure) {
-    do throws(HandOver.Failure) {
-      try HandOver.give(
-        message.bytes, descriptor: descriptor, on: socket, accepted: HandoffMessage.accepted)
-    } catch { throw .handOver(error.reason) }
   }
 
   private static func trace(_ arguments: SupervisorArguments) throws(Supervisor.Failure) -> Tracing {
@@ -118,5 +106,35 @@ package struct Entrance: Sendable {
       code: clinux_wexitstatus(status),
       signal: clinux_wifsignaled(status) != 0 ? clinux_wtermsig(status) : nil,
       lastLine: LaunchLog(arguments.log).lines.last, ownFailure: Supervisor.ownFailure)
+  }
+}
+
+/// What is said to the daemon by a client that became the supervisor. WRAP-PROTOCOL section 3, `HandoffMessage`
+private struct HandingIn {
+  let channel: Channel
+  private let token: [UInt8]
+
+  /// Connects and asks for the welcome.
+  init(_ plan: HandIn) throws(Supervisor.Failure) {
+    token = plan.token
+    let peer = UnixSocket.Peer(pid: plan.daemonPid, uid: plan.daemonUID)
+    do throws(HandOver.Failure) {
+      channel = Channel(owning: try HandOver.connect(to: plan.path, peer: peer).release())
+      try HandOver.send(HandoffMessage.prepare(token: token).bytes, nil, on: channel.descriptor)
+    } catch { throw .handOver(error.reason) }
+  }
+
+  func awaitAcceptance() throws(Supervisor.Failure) {
+    do throws(HandOver.Failure) {
+      try HandOver.awaitAcceptance(on: channel.descriptor, HandoffMessage.accepted)
+    } catch { throw .handOver(error.reason) }
+  }
+
+  func give(_ descriptor: Int32, of target: Int32) throws(Supervisor.Failure) {
+    let message = HandoffMessage.supervise(pid: target, token: token)
+    do throws(HandOver.Failure) {
+      try HandOver.send(message.bytes, descriptor, on: channel.descriptor)
+    } catch { throw .handOver(error.reason) }
+    try awaitAcceptance()
   }
 }

@@ -2,47 +2,28 @@ import AgentshSession
 import AgentshWire
 import LinuxSystem
 import Logging
-import Synchronization
-
-/// Carries what cannot be copied into the thread's closure, which runs once.
-final class HandoffBox: Sendable {
-  private let content: Mutex<HandoffThread?>
-  init(_ thread: consuming HandoffThread) { content = Mutex(consume thread) }
-  func run(_ director: LaunchDirector) {
-    guard let thread = content.withLock({ $0.take() }) else { return }
-    thread.run(director)
-  }
-  func abandon() {
-    guard let thread = content.withLock({ $0.take() }) else { return }
-    thread.abandon()
-  }
-}
 
 /// Waits on one launch's notify socket until the listener has come or the caller is gone, then goes on as the thread
 /// of the launch.
-struct HandoffThread: ~Copyable, Sendable {
+struct HandoffThread: Sendable {
   let launch: Launch
-  let place: HandoffPlace
   let listener: SharedDescriptor
   let pidfd: SharedDescriptor
   let caller: Caller
   let token: [UInt8]
   let supervise: Bool
 
-  consuming func abandon() { place.remove() }
-
-  consuming func run(_ director: LaunchDirector) {
+  func run(_ director: LaunchDirector) {
     let handed = wait(director)
-    let launch = launch
-    place.remove()
     guard let handed else {
+      launch.removePlace()
       director.perform(launch.session.apply(.abandoned, to: launch.id), launch)
       return
     }
     director.take(handed, launch)
   }
 
-  private borrowing func wait(_ director: LaunchDirector) -> Handed? {
+  private func wait(_ director: LaunchDirector) -> Handed? {
     let launch = launch
     let token = token
     let supervise = supervise

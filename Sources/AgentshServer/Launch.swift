@@ -17,11 +17,13 @@ final class Launch: Sendable {
   /// Where its events go.
   let events: StreamIntake
 
-  private struct State {
+  private struct State: ~Copyable {
     var supervisor: SharedDescriptor?
     var target: SharedDescriptor?
     var channel: SharedDescriptor?
-    /// The hand-off socket, until the listener has come.
+    /// Where the hand-off socket is, until the listener has come.
+    var place: HandoffPlace?
+    /// The socket, as long as somebody may wait at it.
     var handoff: SharedDescriptor?
     /// A second hold on the filter's listener: what the tree asks when its supervisor is gone comes to us.
     var listener: ReceivedListener?
@@ -75,7 +77,19 @@ final class Launch: Sendable {
   func setGroup(_ group: LaunchGroup?) { state.withLock { $0.group = group } }
   var group: LaunchGroup? { state.withLock { $0.group } }
 
-  func setHandoff(_ listener: SharedDescriptor) { state.withLock { $0.handoff = listener } }
+  func setHandoff(_ listener: SharedDescriptor, at place: consuming HandoffPlace) {
+    var place = Optional(place)
+    state.withLock { state in
+      state.handoff = listener
+      state.place = place.take()
+    }
+  }
+
+  /// Nobody else is to find the hand-off socket.
+  func removePlace() {
+    let place = state.withLock { $0.place.take() }
+    place?.remove()
+  }
 
   /// The launch is over. True the first time. Who waits at its hand-off socket is woken.
   func release() -> Bool {

@@ -40,31 +40,21 @@ extension LaunchDirector {
         place.remove()
         throw SystemCallError("session", ECANCELED)
       }
-      launch.setHandoff(listener)
+      launch.setHandoff(listener, at: place)
       // Where the client becomes the supervisor it has our rights, also to be born where we say.
       if supervise { prepareGroup(launch, for: caller.pid, pidfd) }
       add(launch)
-      try startHandoff(
-        HandoffThread(
-          launch: launch, place: place, listener: listener, pidfd: pidfd, caller: caller, token: token,
-          supervise: supervise))
+      let thread = HandoffThread(
+        launch: launch, listener: listener, pidfd: pidfd, caller: caller, token: token, supervise: supervise)
+      try ReusedThread.start("handoff") { thread.run(self) }
     } catch {
+      launch.removePlace()
       perform(session.apply(.abandoned, to: launch.id), launch)
       if error.call == "session" { throw .notFound }
       throw .failed("the hand-off socket cannot be made: \(error)")
     }
     return Announcement(
       launch: launch.id, socket: path, token: token, supervise: supervise, group: launch.group?.path)
-  }
-
-  private func startHandoff(_ thread: consuming HandoffThread) throws(SystemCallError) {
-    let box = HandoffBox(thread)
-    do throws(SystemCallError) {
-      try ReusedThread.start("handoff") { box.run(self) }
-    } catch {
-      box.abandon()
-      throw error
-    }
   }
 
   private func welcome(_ session: LiveSession) -> Welcome {

@@ -10,7 +10,10 @@ extension LaunchDirector {
   /// Takes over what was handed in, proves it, and serves the launch until its end.
   func take(_ handed: Handed, _ launch: Launch) {
     let answer = OneAnswer(handed.socket)
-    defer { answer.give(HandoffMessage.rejected) }
+    defer {
+      launch.removePlace()
+      answer.give(HandoffMessage.rejected)
+    }
     do throws(Refusal) {
       if case .ptrace(let pid) = handed.frame { return try restart(pid, handed, launch, answer) }
       guard case .notify(let message) = handed.frame, let listener = handed.listener else {
@@ -52,6 +55,7 @@ extension LaunchDirector {
     try save(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     try begin(launch, supervisor: handed.peer.pid, target: target.facts.pid)
     answer.give(HandoffMessage.accepted)
+    launch.removePlace()
     // It was welcomed when it prepared.
     run(launch, handed.socket, launch.attach(handed.socket), awaitsReady: true, onReady: {})
   }
@@ -74,6 +78,7 @@ extension LaunchDirector {
     _ listener: ReceivedListener?, restart: RestartPlan? = nil, _ launch: Launch, _ target: Target,
     _ answer: OneAnswer
   ) throws(Refusal) {
+    launch.removePlace()
     let spawned = try spawn(launch, listener, target, restart)
     hold(launch, supervisor: spawned.pidfd, target: (target.facts.pid, target.pidfd), spawned: true)
     try save(launch, supervisor: spawned.pid, target: target.facts.pid)

@@ -67,10 +67,10 @@ struct ProcessFacts: Sendable, Equatable {
   }
 
   /// A random text that changes with each boot; empty when it cannot be read.
-  static var bootID: String {
+  static let bootID: String = {
     guard case .success(let bytes) = readAll("/proc/sys/kernel/random/boot_id", limit: 128) else { return "" }
     return String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
-  }
+  }()
 }
 
 /// Kills a process and everything below it that can be found; blocks shortly. The descriptor proves that the pid is

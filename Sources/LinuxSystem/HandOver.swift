@@ -37,7 +37,7 @@ package enum HandOver {
     try awaitAcceptance(on: socket, accepted)
   }
 
-  private static func send(_ bytes: [UInt8], _ descriptor: Int32?, on socket: Int32) throws(Failure) {
+  package static func send(_ bytes: [UInt8], _ descriptor: Int32?, on socket: Int32) throws(Failure) {
     let descriptors = descriptor.map { [$0] } ?? []
     // SAFETY: both live across the call.
     let sent = unsafe bytes.withUnsafeBytes { bytes in
@@ -48,7 +48,7 @@ package enum HandOver {
     }
   }
 
-  private static func awaitAcceptance(on socket: Int32, _ accepted: UInt8) throws(Failure) {
+  package static func awaitAcceptance(on socket: Int32, _ accepted: UInt8) throws(Failure) {
     if ready([(socket, Int16(POLLIN))]) == nil {
       throw Failure("the daemon did not take the listener within 30 s")
     }
