@@ -92,7 +92,10 @@ final class Receivers: Sendable {
         mediator.handle(notification, &scratch)
         turn.step.add(1, ordering: .releasing)
       case .nothing: continue
-      case .closed: return listener.leaveOpen()
+      case .closed:
+        listener.leaveOpen()
+        // The process is about to end: giving the scratch back now would only hold it up.
+        while true { FutexWord().wait(while: 0) }
       }
     }
     listener.leaveOpen()

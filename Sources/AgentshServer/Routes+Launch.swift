@@ -2,6 +2,7 @@ import AgentshAPI
 import AgentshSession
 import AgentshWire
 import Hummingbird
+import LinuxSystem
 import NIOCore
 
 extension Routes {
@@ -12,6 +13,12 @@ extension Routes {
     director.expectMove(for: caller)
     let wanted = try await decodeLaunch(request)
     let pidfd = try context.senderProcess
+    if wanted.session == nil, caller.uid == currentUser() {
+      let answer = try await onThread("launch", takesRights: false) { () -> Result<StartResponse, SessionError> in
+        Result { () throws(SessionError) in try self.launchForUs(wanted, caller, pidfd) }
+      }
+      return response(answer)
+    }
     let session =
       if let id = wanted.session {
         try await session(id, owner: nil, for: caller)
@@ -25,6 +32,22 @@ extension Routes {
       return response(StartResponse(session: session.details.id, wrapInit: answer))
     } catch {
       if wanted.session == nil { director.discard(session) }
+      throw error
+    }
+  }
+
+  /// In a new session of our own user, all on one thread. Blocks.
+  private func launchForUs(
+    _ wanted: StartRequest, _ caller: Caller, _ pidfd: SharedDescriptor
+  ) throws(SessionError) -> StartResponse {
+    let session = try SessionMaker(services: services, policies: policies).makeForUs(
+      wanted.create, caller, isForOneStart: true)
+    do throws(SessionError) {
+      let answer = try WrapInit(services: services, director: director)
+        .answerHere(wanted.wrapInit, session, caller, pidfd)
+      return StartResponse(session: session.details.id, wrapInit: answer)
+    } catch {
+      director.discard(session)
       throw error
     }
   }

@@ -12,17 +12,38 @@ struct SessionMaker: Sendable {
   func make(
     _ wanted: CreateSessionRequest, _ caller: Caller, isForOneStart: Bool = false
   ) async throws(SessionError) -> LiveSession {
+    if caller.uid == currentUser() {
+      return try await onThread("session", takesRights: false) { () -> Result<LiveSession, SessionError> in
+        Result { () throws(SessionError) in
+          try self.makeForUs(wanted, caller, isForOneStart: isForOneStart)
+        }
+      }
+    }
+    let id = try check(wanted)
+    let (workspace, chosen) = try await prepare(wanted, caller)
+    return try add(id, wanted, caller, workspace, chosen, isForOneStart: isForOneStart)
+  }
+
+  /// For our own user, whose rights we have. Blocks.
+  func makeForUs(
+    _ wanted: CreateSessionRequest, _ caller: Caller, isForOneStart: Bool
+  ) throws(SessionError) -> LiveSession {
+    let id = try check(wanted)
+    let workspace = try Workspace.examine(
+      wanted, user: try user(caller), roots: services.config.workspaceRoots)
+    let chosen = try choose(wanted, caller, workspace)
+    return try add(id, wanted, caller, workspace, chosen, isForOneStart: isForOneStart)
+  }
+
+  /// The id that it shall have.
+  private func check(_ wanted: CreateSessionRequest) throws(SessionError) -> String {
     let id = try Self.id(wanted)
     if let profile = wanted.profile, !profile.isEmpty { throw .badRequest("profile is not supported") }
     if let home = wanted.home, !home.isEmpty {
       throw .badRequest("home is not taken from the request: it is the one in the user database")
     }
     try proveRecordable()
-    let (workspace, chosen) = try await prepare(wanted, caller)
-    let details = SessionDetails(
-      id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
-      policyName: chosen.name, rules: chosen.rules, realPaths: wanted.realPaths ?? false)
-    return try add(LiveSession(details, state: SessionState(isForOneStart: isForOneStart)), chosen)
+    return id
   }
 
   /// What could not be recorded does not start.
@@ -37,21 +58,12 @@ struct SessionMaker: Sendable {
     }
   }
 
-  /// Account, workspace and policy. For our own user on one thread; where the workspace is looked at with another's
-  /// rights to files, the thread is left with them, and each has one of its own.
+  /// Account, workspace and policy of another user. The thread on which the workspace is looked at is left with that user's
+  /// rights to files, so each has one of its own.
   private func prepare(
     _ wanted: CreateSessionRequest, _ caller: Caller
   ) async throws(SessionError) -> (Workspace, PolicyChoice.Chosen) {
     let roots = services.config.workspaceRoots
-    if caller.uid == currentUser() {
-      return try await onThread("session", takesRights: false) {
-        () -> Result<(Workspace, PolicyChoice.Chosen), SessionError> in
-        Result { () throws(SessionError) in
-          let workspace = try Workspace.examine(wanted, user: try self.user(caller), roots: roots)
-          return (workspace, try choose(wanted, caller, workspace))
-        }
-      }
-    }
     let user = try await onThread("account") { () -> Result<UserEntry, SessionError> in
       Result { () throws(SessionError) in try self.user(caller) }
     }
@@ -74,9 +86,14 @@ struct SessionMaker: Sendable {
     return try policies.choose(wanted, caller: caller, context: context)
   }
 
-  private func add(_ session: LiveSession, _ chosen: PolicyChoice.Chosen) throws(SessionError) -> LiveSession
-  {
-    let details = session.details
+  private func add(
+    _ id: String, _ wanted: CreateSessionRequest, _ caller: Caller, _ workspace: Workspace,
+    _ chosen: PolicyChoice.Chosen, isForOneStart: Bool
+  ) throws(SessionError) -> LiveSession {
+    let details = SessionDetails(
+      id: id, ownerUID: caller.uid, ownerGID: caller.gid, createdAt: wallClock(), workspace: workspace,
+      policyName: chosen.name, rules: chosen.rules, realPaths: wanted.realPaths ?? false)
+    let session = LiveSession(details, state: SessionState(isForOneStart: isForOneStart))
     try services.registry.add(session)
     do throws(AuditError) {
       try services.events.record(

@@ -15,6 +15,16 @@ struct WrapInit: Sendable {
   func answer(
     _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller, _ pidfd: SharedDescriptor
   ) async throws(SessionError) -> WrapInitResponse {
+    try await onThread("wrap-init", takesRights: caller.uid != currentUser()) {
+      () -> Result<WrapInitResponse, SessionError> in
+      Result { () throws(SessionError) in try self.answerHere(wanted, session, caller, pidfd) }
+    }
+  }
+
+  /// Blocks; may leave the thread with another caller's rights to files.
+  func answerHere(
+    _ wanted: WrapInitRequest, _ session: LiveSession, _ caller: Caller, _ pidfd: SharedDescriptor
+  ) throws(SessionError) -> WrapInitResponse {
     try check(wanted, session, caller)
     let traced = try isTraced(wanted)
     guard !traced || !session.details.rules.permissions.contains(.ptrace) else {
@@ -26,8 +36,6 @@ struct WrapInit: Sendable {
     let degraded = wanted.allowDegraded ?? false
     // The client can become the supervisor where it has the rights that the supervisor needs.
     let supervise = (wanted.supervise ?? false) && details.ownerUID == currentUser()
-    let services = services
-    let director = director
     let plan = launchPlan(
       for: details.rules, ownerUID: details.ownerUID, traced: traced, allowDegraded: degraded)
     guard let planText = plan.hex else { throw .failed("the launch plan does not fit into the environment") }
@@ -38,15 +46,9 @@ struct WrapInit: Sendable {
         launcher: services.programs.launcher, command: [wanted.agentCommand] + wanted.agentArgs,
         plan: planText)
       : nil
-    let isOther = caller.uid != currentUser()
-    let announcement = try await onThread("wrap-init", takesRights: isOther) {
-      () -> Result<Announcement, SessionError> in
-      Result { () throws(SessionError) in
-        try checkCommand(wanted, session, caller)
-        return try director.announce(
-          session, caller: caller, pidfd: pidfd, supervise: supervise, traced: traced, restart: restart)
-      }
-    }
+    try checkCommand(wanted, session, caller)
+    let announcement = try director.announce(
+      session, caller: caller, pidfd: pidfd, supervise: supervise, traced: traced, restart: restart)
     services.record(
       services.lifecycle.wrapInit(
         details.id, pid: caller.pid, command: wanted.agentCommand, arguments: wanted.agentArgs,
