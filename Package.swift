@@ -17,14 +17,13 @@ let isSanitized = Context.environment["AGENTSH_SANITIZED"] != nil
 let staticExecutable: [LinkerSetting] = [
   .unsafeFlags([isSanitized ? "-static-stdlib" : "-static-executable"])
 ]
-// ArgumentParser brings FoundationEssentials, Yams the whole; what its static archive needs is autolinked only when
-// everything is compiled for static linking, which would build the dependencies twice (programs and tests).
-let staticWithFoundation: [LinkerSetting] = [
+// ArgumentParser brings FoundationEssentials, and nobody the rest of Foundation, whose start every start would pay for. What a
+// static archive needs is autolinked only when everything is compiled for static linking, which would build the dependencies
+// twice (programs and tests).
+let staticWithEssentials: [LinkerSetting] = [
   .unsafeFlags([
-    "-static-executable", "-lFoundation", "-lFoundationInternationalization", "-lCoreFoundation",
-    "-l_FoundationICU",
-    "-lstdc++",
-    "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
+    "-static-executable", "-lFoundationEssentials", "-lstdc++", "-l_FoundationCollections",
+    "-l_FoundationCShims", "-lswiftSynchronization",
   ])
 ]
 
@@ -38,7 +37,6 @@ let staticSwift: [LinkerSetting] = [
   ])
 ]
 
-let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
@@ -58,7 +56,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
   ("AgentshPolicy", [], []),
   ("AgentshEvent", [], []),
   ("AgentshWire", ["AgentshPolicy", "AgentshEvent"], []),
-  ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"], [yams]),
+  ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux", "CYAML"], []),
   ("AgentshAudit", ["AgentshEvent", "LinuxSystem", "CLinux"], [grdb, sqlite]),
   (
     "AgentshEnforcement",
@@ -95,7 +93,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
   ),
 ]
 let executables: [(String, [String], [LinkerSetting])] = [
-  ("agentsh", ["AgentshCommands"], staticWithFoundation),
+  ("agentsh", ["AgentshCommands"], staticWithEssentials),
   ("agentshd", ["AgentshServer"], staticSwift),
   ("agentsh-supervisor", ["AgentshEnforcement", "AgentshWire", "LinuxSystem", "CLinux"], staticExecutable),
   ("agentsh-launch", ["AgentshWire", "Seccomp", "Landlock", "LinuxSystem", "CLinux"], staticExecutable),
@@ -133,6 +131,7 @@ func local(_ names: [String]) -> [Target.Dependency] { names.map { .target(name:
 var targets: [Target] = [
   .target(
     name: "CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+  .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
   // What the tests that start real programs share.
   .target(name: "Harness", dependencies: ["CLinux"], path: "Tests/Harness", swiftSettings: common),
   // What must hold for whatever is read from others: checked by DecoderTests and by the fuzzer (Fuzzing).
@@ -158,7 +157,6 @@ for (name, uses) in tests {
 let package = Package(
   name: "agentsh",
   dependencies: [
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
