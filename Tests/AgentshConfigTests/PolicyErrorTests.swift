@@ -181,10 +181,29 @@ private func complaints(_ text: String) -> [String] {
     ("file_rules: !!binary x", "p:3:13: the tag tag:yaml.org,2002:binary has no meaning here (remove it)"),
     ("metadata: &a {}\n? [x]\n: y", "p:4:3: a key must be a single word"),
     ("file_rules: *nope", "p:3:13: not YAML: found undefined alias"),
+    ("metadata: &a {b: *a}", "p:3:18: not YAML: found undefined alias"),
+    ("---\nname: b", "p:3:1: not YAML: a single document is expected, but found another document"),
+    ("metadata: {a: b\u{1}}", "not YAML: control characters are not allowed"),
   ])
   func `what is wrong is said with line and column`(text: String, message: String) {
     let found = complaints(text)
-    #expect(found.contains { $0.hasPrefix(message) }, "\(found)")
+    #expect(found.contains { $0.hasPrefix(message) || $0.hasPrefix("p: " + message) }, "\(found)")
+  }
+
+  @Test func `what is too deep or too much is said where it is, also when an alias stands for it`() {
+    let (open, close) = (String(repeating: "[", count: 16), String(repeating: "]", count: 16))
+    let half = open + "x" + close
+    let many = "[" + String(repeating: "x, ", count: 15_000) + "x]"
+    let aliases = String(repeating: "*a, ", count: 13) + "*a"
+    for (text, message) in [
+      ("metadata: \(open)\(half)\(close)", "p:3:43: nested deeper than 32 levels"),
+      ("metadata: {a: &a \(half), b: \(open)*a\(close)}", "nested deeper than 32 levels"),
+      ("metadata: {a: &a \(many), b: [\(aliases)]}", "more than 200000 values"),
+    ] {
+      let found = complaints(text)
+      #expect(found.contains { $0.contains(message) }, "\(found)")
+    }
+    #expect(complaints("metadata: {a: &a \(half), b: *a}") == [])
   }
 
   @Test(arguments: [
