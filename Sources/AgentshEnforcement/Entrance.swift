@@ -22,7 +22,6 @@ package struct Entrance: Sendable {
     keepFreedMemory()
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
-    // Asked now, read when the rest is done.
     let handingIn: HandingIn?
     switch arguments.source {
     case .given(let channel, _):
@@ -37,13 +36,17 @@ package struct Entrance: Sendable {
     restart = try arguments.restart.map { (file) throws(Supervisor.Failure) in
       try Self.restart(arguments, file)
     }
+    let channel = channel
+    let beginning = HeadStart.Beginning { () throws(Supervisor.Failure) in
+      try handingIn?.awaitAcceptance()
+      return try HeadStart(channel)
+    }
     do throws(Frame.Failure) {
       frame = try Frame(target: arguments.target, tty: arguments.tty, group: arguments.group)
     } catch {
       throw .frame(error)
     }
-    try handingIn?.awaitAcceptance()
-    headStart = try HeadStart(channel)
+    headStart = try beginning.result()
     switch arguments.source {
     case .given(_, let listener):
       tracing = try listener == nil ? Self.trace(arguments) : nil
@@ -110,7 +113,7 @@ package struct Entrance: Sendable {
 }
 
 /// What is said to the daemon by a client that became the supervisor. WRAP-PROTOCOL section 3, `HandoffMessage`
-private struct HandingIn {
+private struct HandingIn: Sendable {
   let channel: Channel
   private let token: [UInt8]
 

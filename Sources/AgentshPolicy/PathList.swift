@@ -17,7 +17,7 @@ struct Floor {
       }
       own += [GlobPattern(literal: clean, below: false), GlobPattern(literal: clean, below: true)]
       var rest = clean[...]
-      while let slash = rest.lastIndex(of: "/"), rest != "/" {
+      while let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")), rest != "/" {
         rest = rest[..<slash]
         if !known.insert(rest).inserted { break }  // and so are all above it
         ancestors.append(GlobPattern(literal: rest.isEmpty ? "/" : String(rest), below: false))
@@ -29,7 +29,7 @@ struct Floor {
 
   private static func clean(_ path: String) -> String? {
     guard path.hasPrefix("/") else { return nil }
-    let parts = path.split(separator: "/")
+    let parts = path.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)
     return parts.contains(".") || parts.contains("..") ? nil : "/" + parts.joined(separator: "/")
   }
 }
