@@ -4,6 +4,7 @@ import AgentshConfig
 import AgentshPolicy
 import ArgumentParser
 import FoundationEssentials
+import LinuxSystem
 
 struct PolicyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -99,7 +100,7 @@ struct PolicyCommand: ParsableCommand {
           if let with { try SessionRules(main, narrowedBy: rules(with)) } else { SessionRules(main) }
         let asked = try PolicyQuestion(
           op: question.op, path: question.path, arguments: question.arguments, context: local.policyContext)
-        return try PolicyAnswer(together, asked, mounts: MountTable(of: "self"))
+        return try PolicyAnswer(together, asked, mounts: MountTable(of: currentProcess()))
       } catch let error as LoadFailure {
         throw CommandFailure("\(error)")
       } catch let error as CombinationError {

@@ -3,8 +3,9 @@ import LinuxSystem
 
 extension MountTable {
   /// Of the mounts that a process sees; nil where they say nothing of paths, or cannot be read.
-  package init?(of process: String) {
-    guard let mounts = try? Mount.all(of: process) else { return nil }
+  package init?(of process: Int32) {
+    let found = try? OwnMounts.are(of: process) ? OwnMounts.all() : Mount.all(of: String(process))
+    guard let mounts = found else { return nil }
     self.init(
       mounts.map {
         MountPoint(

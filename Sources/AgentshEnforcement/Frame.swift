@@ -47,19 +47,13 @@ package struct Frame: Sendable {
 
   /// Whether /proc/PID/root is our root: same device, same inode, same mount namespace.
   private static func sharesRoot(with pid: Int32) -> Bool {
-    isSame(PathText("/"), PathText("/proc/\(pid)/root")) && sharesNamespace("mnt", with: pid)
+    leadToSame(PathText("/"), PathText("/proc/\(pid)/root")) && sharesNamespace("mnt", with: pid)
   }
 
   /// Whether the thread is in our namespace of that kind, as `mnt`. `namespaces(7)`.
   static func sharesNamespace(_ kind: String, of other: Int32? = nil, with thread: Int32) -> Bool {
     let first = other.map { "\($0)" } ?? "self"
-    return isSame(PathText("/proc/\(first)/ns/\(kind)"), PathText("/proc/\(thread)/ns/\(kind)"))
-  }
-
-  private static func isSame(_ ours: PathText, _ theirs: PathText) -> Bool {
-    var (one, other) = (stat(), stat())
-    return statAt(-1, ours, &one, flags: 0) == 0 && statAt(-1, theirs, &other, flags: 0) == 0
-      && one.st_dev == other.st_dev && one.st_ino == other.st_ino
+    return leadToSame(PathText("/proc/\(first)/ns/\(kind)"), PathText("/proc/\(thread)/ns/\(kind)"))
   }
 
   /// `memfd_create(2)`

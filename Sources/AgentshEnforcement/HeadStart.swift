@@ -7,7 +7,8 @@ import Synchronization
 final class HeadStart: Sendable {
   let welcome: Welcome
   let policy: Result<CompiledPolicy, PolicyError>
-  /// For the first receiver.
+  /// For the first receiver. When it is done it brings it back: the process ends then, and need not be held up by giving memory
+  /// back before.
   private let scratch: Mutex<Scratch?>
 
   /// Blocks until the daemon's first frame is there.
@@ -49,6 +50,11 @@ final class HeadStart: Sendable {
   }
 
   func takeScratch() -> sending Scratch? { scratch.withLock { $0.take() } }
+
+  func keep(_ used: consuming sending Scratch) {
+    var used = Optional(used)
+    scratch.withLock { $0 = used.take() }
+  }
 
   private static func readWelcome(_ channel: Channel) throws(Supervisor.Failure) -> Welcome {
     let received: (kind: FrameKind, payload: [UInt8])

@@ -79,6 +79,7 @@ final class Receivers: Sendable {
       var scratch = headStart.takeScratch() ?? Scratch(policy: mediator.policy, mayBlock: false)
       setFileCreationMask(scratch.mask)
       receive(source, turn, &scratch)
+      headStart.keep(scratch)
     }
   }
 
@@ -92,10 +93,7 @@ final class Receivers: Sendable {
         mediator.handle(notification, &scratch)
         turn.step.add(1, ordering: .releasing)
       case .nothing: continue
-      case .closed:
-        listener.leaveOpen()
-        // The process is about to end: giving the scratch back now would only hold it up.
-        while true { FutexWord().wait(while: 0) }
+      case .closed: return listener.leaveOpen()
       }
     }
     listener.leaveOpen()

@@ -33,6 +33,8 @@ final class Launch: Sendable {
     var generation = 0
     var isSpawned = false
     var isReleased = false
+    /// Its supervisor has said that nobody of the tree is left.
+    var isFinished = false
   }
   private let state = Mutex(State())
   /// Held while a frame is written, so that frames do not mix.
@@ -70,6 +72,8 @@ final class Launch: Sendable {
   var isSpawned: Bool { state.withLock { $0.isSpawned } }
   var generation: Int { state.withLock { $0.generation } }
   var isReleased: Bool { state.withLock { $0.isReleased } }
+  /// The death of its supervisor is none to act on.
+  var isOver: Bool { state.withLock { $0.isReleased || $0.isFinished } }
 
   func hold(_ listener: ReceivedListener) { state.withLock { $0.listener = listener } }
   func takeListener() -> ReceivedListener? { state.withLock { $0.listener.take() } }
@@ -120,10 +124,11 @@ final class Launch: Sendable {
   }
 
   /// False when a newer connection has taken over.
-  func detach(_ generation: Int) -> Bool {
+  func detach(_ generation: Int, isFinished: Bool = false) -> Bool {
     state.withLock { state in
       guard state.generation == generation else { return false }
       state.channel = nil
+      state.isFinished = isFinished
       return true
     }
   }

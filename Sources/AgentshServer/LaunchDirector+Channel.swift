@@ -8,6 +8,8 @@ import Logging
 extension LaunchDirector {
   /// How long a supervisor whose connection broke is waited for before it counts as dead or away.
   static let deathMilliseconds = 300
+  /// How long one that has nothing more to say is waited for.
+  static let endMilliseconds = 100
 
   /// Serves a new supervisor: welcome, ready within its time, events until the end. Returns when the launch is over or
   /// another connection has taken it over.
@@ -49,7 +51,11 @@ extension LaunchDirector {
         case .approvalWithdrawn where !awaitsReady: withdraw(try decode(payload), launch, generation)
         case .finished where !awaitsReady:
           let finished: Finished = try decode(payload)
-          guard launch.detach(generation) else { return }
+          guard launch.detach(generation, isFinished: true) else { return }
+          // Somebody waits for its end, and nobody for what is left to be done here.
+          if let supervisor = launch.supervisor {
+            _ = waitForAny([supervisor.number], milliseconds: Self.endMilliseconds)
+          }
           perform(launch.session.apply(.finished(finished), to: launch.id), launch)
           return reap(launch)
         case .failed:

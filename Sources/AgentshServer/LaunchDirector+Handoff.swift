@@ -29,6 +29,9 @@ extension LaunchDirector {
     let launch = Launch(
       id: .random(), session: session, welcome: welcome(session), isTraced: traced, restart: restart,
       intake: services.intake)
+    // Where the client becomes the supervisor it has our rights, also to be born where we say. Made while the socket is.
+    let group =
+      supervise ? ReusedThread.begin("group") { self.prepareGroup(launch, for: caller.pid, pidfd) } : nil
     let token = randomBytes(HandoffMessage.tokenSize)
     let path: String
     do throws(SystemCallError) {
@@ -41,13 +44,13 @@ extension LaunchDirector {
         throw SystemCallError("session", ECANCELED)
       }
       launch.setHandoff(listener, at: place)
-      // Where the client becomes the supervisor it has our rights, also to be born where we say.
-      if supervise { prepareGroup(launch, for: caller.pid, pidfd) }
+      group?.wait()
       add(launch)
       let thread = HandoffThread(
         launch: launch, listener: listener, pidfd: pidfd, caller: caller, token: token, supervise: supervise)
       try ReusedThread.start("handoff") { thread.run(self) }
     } catch {
+      group?.wait()
       launch.removePlace()
       perform(session.apply(.abandoned, to: launch.id), launch)
       if error.call == "session" { throw .notFound }

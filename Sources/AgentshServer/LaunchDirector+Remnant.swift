@@ -15,7 +15,7 @@ extension LaunchDirector {
     do throws(SystemCallError) {
       try ReusedThread.start("death") {
         while waitForAny([supervisor.number], milliseconds: -1).isEmpty {}
-        if !launch.isReleased { self.kill(launch, target.pid) }
+        if !launch.isOver { self.kill(launch, target.pid) }
       }
     } catch {
       // The launch's own thread sees the death as well, later.

@@ -109,7 +109,8 @@ final class LaunchDirector: Sendable {
       }
     }
     for _ in 0..<(seconds * 20) {
-      if session.launches.isEmpty { return true }
+      // Released ones have been recorded as well.
+      if session.launches.isEmpty, !all.contains(where: { $0.session === session }) { return true }
       try? await Task.sleep(for: .milliseconds(50))
     }
     for (id, _) in session.launches {

@@ -22,7 +22,7 @@ struct PolicyTest: Sendable {
           if let session { session.details.rules } else {
             try policies.named(wanted.policy, caller, context, true).rules
           }
-        return try Self.answer(wanted, rules, context, mounts: MountTable(of: String(caller.pid)))
+        return try Self.answer(wanted, rules, context, mounts: MountTable(of: caller.pid))
       }
     }
   }

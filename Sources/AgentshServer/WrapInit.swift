@@ -149,7 +149,7 @@ struct WrapInit: Sendable {
     } catch { throw .failed("the command cannot be looked at with your rights: \(error)") }
     let decision = decideCommand(
       policy, called: called, canonical: canonical, arguments: wanted.agentArgs,
-      mounts: MountTable(of: String(caller.pid)))
+      mounts: MountTable(of: caller.pid))
     // One that has to be approved is held when it is executed.
     if decision.permits || decision.asks { return }
     let (rule, message) = (policy.ruleName(decision), policy.message(decision))

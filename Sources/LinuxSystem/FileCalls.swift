@@ -61,6 +61,13 @@ package func statAt(
   }
 }
 
+/// Whether two absolute paths lead to the same object: device and inode. Also magic links of /proc. `stat(2)`
+package func leadToSame(_ one: PathText, _ other: PathText) -> Bool {
+  var (first, second) = (stat(), stat())
+  return statAt(-1, one, &first, flags: 0) == 0 && statAt(-1, other, &second, flags: 0) == 0
+    && first.st_dev == second.st_dev && first.st_ino == second.st_ino
+}
+
 /// `readlinkat(2)`: the target, without NUL, into `target`. Returns its length. An empty `path` reads the link that
 /// `directory` (O_PATH) is.
 package func readLinkAt(_ directory: Int32, _ path: PathText, into target: inout PathText) -> Int {

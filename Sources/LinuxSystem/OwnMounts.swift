@@ -13,9 +13,17 @@ package enum OwnMounts {
       self.mounts = mounts
     }
 
+    /// Whether /proc/self/mountinfo has something new.
     var areStale: Bool { poll([(file.number, Int16(POLLPRI))], milliseconds: 0)[0] != 0 }
   }
   private static let known = Mutex<Known?>(nil)
+
+  /// Whether `process` sees the same: the same mount namespace, and the same root in it. `namespaces(7)`
+  package static func are(of process: Int32) -> Bool {
+    ["ns/mnt", "root"].allSatisfy {
+      leadToSame(PathText("/proc/self/\($0)"), PathText("/proc/\(process)/\($0)"))
+    }
+  }
 
   /// As `Mount.all()`. Throws what opening and reading /proc/self/mountinfo do.
   package static func all() throws(SystemCallError) -> [Mount] {
