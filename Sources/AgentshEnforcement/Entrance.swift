@@ -22,15 +22,15 @@ package struct Entrance: Sendable {
     keepFreedMemory()
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
-    let handingIn: HandingIn?
+    let origin: Origin
     switch arguments.source {
-    case .given(let channel, _):
-      handingIn = nil
+    case .given(let channel, let listener):
+      origin = .daemon(listener: listener)
       self.channel = Channel(owning: channel)
-    case .launcher(_, let plan):
-      let begun = try HandingIn(try Self.read(plan))
-      handingIn = begun
-      channel = begun.channel
+    case .launcher(let socket, let plan):
+      let handingIn = try HandingIn(try Self.read(plan))
+      origin = .client(handingIn, launcher: socket)
+      channel = handingIn.channel
     }
     // Before it is looked at: what cannot be seen of it is seen of its launcher.
     restart = try arguments.restart.map { (file) throws(Supervisor.Failure) in
@@ -38,7 +38,7 @@ package struct Entrance: Sendable {
     }
     let channel = channel
     let beginning = HeadStart.Beginning { () throws(Supervisor.Failure) in
-      try handingIn?.awaitAcceptance()
+      if case .client(let handingIn, _) = origin { try handingIn.awaitAcceptance() }
       return try HeadStart(channel)
     }
     do throws(Frame.Failure) {
@@ -47,17 +47,17 @@ package struct Entrance: Sendable {
       throw .frame(error)
     }
     headStart = try beginning.result()
-    switch arguments.source {
-    case .given(_, let listener):
+    switch origin {
+    case .daemon(let listener):
       tracing = try listener == nil ? Self.trace(arguments) : nil
       self.listener = listener ?? CallPort.number
-    case .launcher(let socket, _):
+    case .client(let handingIn, launcher: let socket):
       guard let taken = HandOver.take(from: socket, sender: arguments.pidfd) else {
         throw .launcher(Self.end(of: arguments))
       }
       tracing = arguments.traces ? try Self.trace(arguments) : nil
       // In ptrace mode it is the target's pidfd.
-      try handingIn?.give(taken.number, of: arguments.target)
+      try handingIn.give(taken.number, of: arguments.target)
       listener = arguments.traces ? CallPort.number : taken.release()
     }
   }
@@ -110,6 +110,13 @@ package struct Entrance: Sendable {
       signal: clinux_wifsignaled(status) != 0 ? clinux_wtermsig(status) : nil,
       lastLine: LaunchLog(arguments.log).lines.last, ownFailure: Supervisor.ownFailure)
   }
+}
+
+/// Who started this supervisor.
+private enum Origin: Sendable {
+  /// Without a listener: ptrace mode.
+  case daemon(listener: Int32?)
+  case client(HandingIn, launcher: Int32)
 }
 
 /// What is said to the daemon by a client that became the supervisor. WRAP-PROTOCOL section 3, `HandoffMessage`

@@ -29,14 +29,7 @@ package enum HandOver {
     return connection
   }
 
-  /// Sends the bytes, with the descriptor where there is one, and returns once the byte `accepted` has come back.
-  package static func give(
-    _ bytes: [UInt8], descriptor: Int32?, on socket: Int32, accepted: UInt8
-  ) throws(Failure) {
-    try send(bytes, descriptor, on: socket)
-    try awaitAcceptance(on: socket, accepted)
-  }
-
+  /// Sends the bytes, with the descriptor where there is one.
   package static func send(_ bytes: [UInt8], _ descriptor: Int32?, on socket: Int32) throws(Failure) {
     let descriptors = descriptor.map { [$0] } ?? []
     // SAFETY: both live across the call.
@@ -48,9 +41,10 @@ package enum HandOver {
     }
   }
 
+  /// Returns once the byte `accepted` has come back.
   package static func awaitAcceptance(on socket: Int32, _ accepted: UInt8) throws(Failure) {
     if ready([(socket, Int16(POLLIN))]) == nil {
-      throw Failure("the daemon did not take the listener within 30 s")
+      throw Failure("the daemon did not answer within 30 s")
     }
     var answer: UInt8 = 0
     // SAFETY: one byte, alive across the call.
@@ -58,7 +52,7 @@ package enum HandOver {
       retryingInterrupt { rawCall(Int(SYS_read), Int(socket), kernelAddress(answer), 1) }
     }
     guard count == 1 else { throw Failure("the daemon closed the connection") }
-    guard answer == accepted else { throw Failure("the daemon refused the listener") }
+    guard answer == accepted else { throw Failure("the daemon refused it") }
   }
 
   /// The one descriptor that comes with the byte 0x00 (CLOEXEC); nil when the sender (`pidfd`) ended, said something

@@ -29,8 +29,8 @@ struct ListenerHandOver {
   func give(_ message: HandoffMessage, listener: Int32) throws(CommandFailure) {
     do throws(HandOver.Failure) {
       let connection = try HandOver.connect(to: path, peer: daemon)
-      try HandOver.give(
-        message.bytes, descriptor: listener, on: connection.number, accepted: HandoffMessage.accepted)
+      try HandOver.send(message.bytes, listener, on: connection.number)
+      try HandOver.awaitAcceptance(on: connection.number, HandoffMessage.accepted)
     } catch { throw Self.failure(error.reason) }
   }
 
