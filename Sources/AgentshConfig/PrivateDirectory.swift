@@ -27,7 +27,9 @@ package enum PrivateDirectory {
       directory = found
     } else {
       try makeMissing(names, mode: mode)
-      guard let made = try openIfThere(path, names) else { throw .failed(path, SystemCallError("open", ENOENT)) }
+      guard let made = try openIfThere(path, names) else {
+        throw .failed(path, SystemCallError("open", ENOENT))
+      }
       directory = made
     }
     try checkSelf(directory, path, uid, mode)

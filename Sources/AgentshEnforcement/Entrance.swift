@@ -37,16 +37,19 @@ package struct Entrance: Sendable {
       try Self.restart(arguments, file)
     }
     let channel = channel
-    let beginning = HeadStart.Beginning { () throws(Supervisor.Failure) in
-      if case .client(let handingIn, _) = origin { try handingIn.awaitAcceptance() }
-      return try HeadStart(channel)
+    // On a thread with rights that we give up afterwards: nothing else runs on it.
+    let beginning = Errand("head-start") { () -> Result<HeadStart, Supervisor.Failure> in
+      do throws(Supervisor.Failure) {
+        if case .client(let handingIn, _) = origin { try handingIn.awaitAcceptance() }
+        return .success(try HeadStart(channel))
+      } catch { return .failure(error) }
     }
     do throws(Frame.Failure) {
       frame = try Frame(target: arguments.target, tty: arguments.tty, group: arguments.group)
     } catch {
       throw .frame(error)
     }
-    headStart = try beginning.result()
+    headStart = try beginning.outcome().get()
     switch origin {
     case .daemon(let listener):
       tracing = try listener == nil ? Self.trace(arguments) : nil

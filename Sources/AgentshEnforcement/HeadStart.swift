@@ -1,6 +1,5 @@
 import AgentshPolicy
 import AgentshWire
-import LinuxSystem
 import Synchronization
 
 /// What a supervisor makes of its welcome while the launcher is still starting.
@@ -22,31 +21,6 @@ final class HeadStart: Sendable {
       return
     }
     scratch = Mutex(Scratch(policy: policy, mayBlock: false))
-  }
-
-  /// One that is being made on a thread, which ends with it: it has rights that the supervisor gives up afterwards.
-  final class Beginning: Sendable {
-    private let content = Mutex<Result<HeadStart, Supervisor.Failure>?>(nil)
-    private let isThere = FutexWord()
-
-    init(_ make: @escaping @Sendable () throws(Supervisor.Failure) -> HeadStart) {
-      let work: @Sendable () -> Void = { [self] in
-        let made: Result<HeadStart, Supervisor.Failure>
-        do throws(Supervisor.Failure) { made = .success(try make()) } catch { made = .failure(error) }
-        content.withLock { $0 = made }
-        isThere.wakeAll()
-      }
-      // Without a thread it takes a little longer.
-      if (try? NamedThread.start("head-start", work)) == nil { work() }
-    }
-
-    func result() throws(Supervisor.Failure) -> HeadStart {
-      while true {
-        let ticket = isThere.value
-        if let made = content.withLock({ $0 }) { return try made.get() }
-        isThere.wait(while: ticket)
-      }
-    }
   }
 
   func takeScratch() -> sending Scratch? { scratch.withLock { $0.take() } }

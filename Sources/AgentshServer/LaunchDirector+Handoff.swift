@@ -31,7 +31,7 @@ extension LaunchDirector {
       intake: services.intake)
     // Where the client becomes the supervisor it has our rights, also to be born where we say. Made while the socket is.
     let group =
-      supervise ? ReusedThread.begin("group") { self.prepareGroup(launch, for: caller.pid, pidfd) } : nil
+      supervise ? Errand("group") { self.prepareGroup(launch, for: caller.pid, pidfd) } : nil
     let token = randomBytes(HandoffMessage.tokenSize)
     let path: String
     do throws(SystemCallError) {
@@ -44,13 +44,13 @@ extension LaunchDirector {
         throw SystemCallError("session", ECANCELED)
       }
       launch.setHandoff(listener, at: place)
-      group?.wait()
+      group?.outcome()
       add(launch)
       let thread = HandoffThread(
         launch: launch, listener: listener, pidfd: pidfd, caller: caller, token: token, supervise: supervise)
       try ReusedThread.start("handoff") { thread.run(self) }
     } catch {
-      group?.wait()
+      group?.outcome()
       launch.removePlace()
       perform(session.apply(.abandoned, to: launch.id), launch)
       if error.call == "session" { throw .notFound }

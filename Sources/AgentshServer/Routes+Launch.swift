@@ -14,7 +14,8 @@ extension Routes {
     let wanted = try await decodeLaunch(request)
     let pidfd = try context.senderProcess
     if wanted.session == nil, caller.uid == currentUser() {
-      let answer = try await onThread("launch", takesRights: false) { () -> Result<StartResponse, SessionError> in
+      let answer = try await onThread("launch", takesRights: false) {
+        () -> Result<StartResponse, SessionError> in
         Result { () throws(SessionError) in try self.launchForUs(wanted, caller, pidfd) }
       }
       return response(answer)

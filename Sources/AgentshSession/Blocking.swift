@@ -6,9 +6,9 @@ package func onThread<T: Sendable>(
   _ name: StaticString, takesRights: Bool = true, _ body: @escaping @Sendable () -> Result<T, SessionError>
 ) async throws(SessionError) -> T {
   let result: Result<T, SessionError> = await withCheckedContinuation { continuation in
-    let start = takesRights ? NamedThread.start : ReusedThread.start
+    let work: @Sendable () -> Void = { continuation.resume(returning: body()) }
     do throws(SystemCallError) {
-      try start(name) { continuation.resume(returning: body()) }
+      if takesRights { try NamedThread.start(name, work) } else { try ReusedThread.start(name, work) }
     } catch {
       continuation.resume(returning: .failure(.limit("no thread to be had: \(error)")))
     }

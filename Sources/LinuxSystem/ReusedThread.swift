@@ -27,35 +27,6 @@ package final class ReusedThread: Sendable {
     }
   }
 
-  /// The same, for work that is waited for; done at once where there is no thread to be had.
-  package static func begin(_ name: StaticString, _ body: @escaping @Sendable () -> Void) -> Begun {
-    let begun = Begun()
-    let work: @Sendable () -> Void = {
-      body()
-      begun.end()
-    }
-    if (try? start(name, work)) == nil { work() }
-    return begun
-  }
-
-  package final class Begun: Sendable {
-    private let isDone = Atomic(false)
-    private let done = FutexWord()
-
-    fileprivate func end() {
-      isDone.store(true, ordering: .releasing)
-      done.wakeAll()
-    }
-
-    package func wait() {
-      while true {
-        let ticket = done.value
-        if isDone.load(ordering: .acquiring) { return }
-        done.wait(while: ticket)
-      }
-    }
-  }
-
   private func give(_ work: Work) {
     next.withLock { $0 = work }
     given.wakeOne()

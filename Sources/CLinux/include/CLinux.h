@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <linux/sched.h>
 #include <time.h>
@@ -38,6 +39,7 @@
 #include <unistd.h>
 
 /* Behind _GNU_SOURCE, which must not be set here: Swift's Glibc module is built without it, and the two would differ. */
+int pthread_attr_setaffinity_np(pthread_attr_t *attributes, size_t size, const cpu_set_t *processors);
 #ifndef O_PATH
 #define O_PATH 010000000
 #define O_DIRECT 040000
@@ -138,8 +140,6 @@ struct clinux_landlock_path_beneath {
   uint64_t allowed_access;
   int32_t parent_fd;
 } __attribute__((packed));
-struct clinux_landlock_net_port {
-  uint64_t allowed_access, port;
-};
+struct clinux_landlock_net_port { uint64_t allowed_access, port; };
 
 #endif
