@@ -1,8 +1,8 @@
 import LinuxSystem
 import Synchronization
 
-/// The frames of one sender, on their way in. Its file is made with the first frame, or when one is expected, and goes when all of it is stored
-/// and nothing more comes.
+/// The frames of one sender, on their way in. Its file is made with the first frame, or when one is expected, and goes
+/// when all of it is stored and nothing more comes.
 package final class StreamIntake: Sendable {
   private let intake: EventIntake
   private let stream: UInt64

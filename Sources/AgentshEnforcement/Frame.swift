@@ -37,17 +37,12 @@ package struct Frame: Sendable {
     self.target = target
     self.tty = tty
     self.group = group
-    guard Self.sharesRoot(with: target) else { throw .anotherRoot }
+    guard OwnMounts.are(of: target) else { throw .anotherRoot }
     rootLinks = Self.findRootLinks(root)
     memoryDevice = Self.findMemoryDevice()
     do throws(SystemCallError) { mounts = try Mounts() } catch {
       throw .mounts(errno: error.errno)
     }
-  }
-
-  /// Whether /proc/PID/root is our root: same device, same inode, same mount namespace.
-  private static func sharesRoot(with pid: Int32) -> Bool {
-    leadToSame(PathText("/"), PathText("/proc/\(pid)/root")) && sharesNamespace("mnt", with: pid)
   }
 
   /// Whether the thread is in our namespace of that kind, as `mnt`. `namespaces(7)`.

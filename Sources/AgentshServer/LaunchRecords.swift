@@ -10,19 +10,12 @@ struct LaunchRecords: Sendable {
   /// Nothing larger is read back: a policy with a lot of rules, and room.
   static let sizeLimit = 1 << 25
 
-  /// Whether there is room for a record, and some events beside it: a file is written and goes again, one without a name where
-  /// the file system has such. Throws ENOSPC, EDQUOT, EROFS. `open(2)`, O_TMPFILE
+  /// Whether there is room for a record, and some events beside it: a file is written and removed again. Throws ENOSPC,
+  /// EDQUOT, EROFS.
   func proveRoom() throws(SystemCallError) {
-    let content = [UInt8](repeating: 0, count: Self.room)
-    let flags = O_WRONLY | O_TMPFILE | O_CLOEXEC
-    let opened = openAt(AT_FDCWD, PathText(directory), flags: flags, mode: 0o600)
-    if opened >= 0 {
-      let file = FileDescriptor(owning: Int32(opened))
-      return try writeAll(content, to: file.number)
-    }
     let path = "\(directory)/\(LaunchID.random()).room"
     defer { _ = unlinkAt(AT_FDCWD, PathText(path), flags: 0) }
-    _ = try write(content, to: path)
+    _ = try write([UInt8](repeating: 0, count: Self.room), to: path)
   }
 
   private static let room = 16 << 10

@@ -31,11 +31,14 @@ package struct CommandLookup {
     if let refused { throw refused }
     throw CommandFailure(
       code: ExitStatus.notFound, "\(command): command not found",
-      hint: command.utf8.contains(UInt8(ascii: "/")) ? nil : "looked in PATH: \(searchPath)")
+      hint: Self.isPath(command) ? nil : "looked in PATH: \(searchPath)")
   }
 
+  /// Whether it is not looked up in PATH.
+  static func isPath(_ command: String) -> Bool { command.utf8.contains(UInt8(ascii: "/")) }
+
   private func candidates(_ command: String) -> [String] {
-    if command.utf8.contains(UInt8(ascii: "/")) { return [absolute(command)] }
+    if Self.isPath(command) { return [absolute(command)] }
     return searchPath.split(separator: ":", omittingEmptySubsequences: false).map { entry in
       absolute(entry.isEmpty ? command : entry + "/" + command)
     }

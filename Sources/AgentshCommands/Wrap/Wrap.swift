@@ -134,7 +134,7 @@ struct Wrap {
   private func commandBytes(_ program: String, _ environment: LaunchEnvironment) -> [[UInt8]] {
     let typed = Array(context.arguments.suffix(options.command.count))
     let path = context.value(of: "PATH").map { Array("PATH=\($0)".utf8) }
-    if options.command[0].utf8.contains(UInt8(ascii: "/")) || path.map(environment.entries.contains) == true {
+    if CommandLookup.isPath(options.command[0]) || path.map(environment.entries.contains) == true {
       return typed
     }
     return [Array(program.utf8)] + typed.dropFirst()
