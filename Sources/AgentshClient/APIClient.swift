@@ -36,13 +36,18 @@ package struct APIClient {
     try decode(call(HTTPRequest(.post, Route.wrapInit(id), body: try encode(request)), expecting: 200))
   }
 
-  /// Session and wrap-init in one exchange. nil: the daemon does not know it (upstream's, an older one), or no such
-  /// session, which the two requests then say.
-  package func launch(_ request: StartRequest) throws(ClientError) -> StartResponse? {
+  /// Asks for session and wrap-init in one exchange; `launched` is due next, also in a child of this process instead of it.
+  package func askLaunch(_ request: StartRequest) throws(ClientError) {
     var writer = WireWriter()
     writer.value(request)
-    let answer = try connection.send(
+    try connection.ask(
       HTTPRequest(.post, Route.launches, body: writer.bytes, bodyType: StartRequest.mediaType))
+  }
+
+  /// Waits for the answer. nil: the daemon does not know it (upstream's, an older one), or no such session, which the two
+  /// requests then say.
+  package func launched() throws(ClientError) -> StartResponse? {
+    let answer = try connection.answer()
     if answer.status == 404 || answer.status == 405 { return nil }
     guard answer.status == 200 else { throw refusal(answer) }
     do throws(WireError) {

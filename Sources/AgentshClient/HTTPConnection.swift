@@ -13,22 +13,15 @@ package final class HTTPConnection {
   /// Takes ownership of a connected stream socket whose peer was checked.
   package init(owning socket: Int32) { self.socket = FileDescriptor(owning: socket) }
 
-  /// Sends the request and waits for the whole answer; at most `seconds` for each part of it.
-  package func send(_ request: HTTPRequest, seconds: Int = 30) throws(ClientError) -> HTTPAnswer {
-    try exchange(request, seconds: seconds, sink: nil)
+  /// Sends the request and waits for the whole answer.
+  package func send(_ request: HTTPRequest) throws(ClientError) -> HTTPAnswer {
+    try ask(request)
+    return try answer()
   }
 
-  /// Sends the request and hands on the body of a 200 as it comes; returns when the other side ends it. Other answers are
-  /// returned whole.
-  package func stream(
-    _ request: HTTPRequest, _ sink: @escaping ([UInt8]) -> Void
-  ) throws(ClientError) -> HTTPAnswer {
-    try exchange(request, seconds: 0, sink: sink)
-  }
-
-  private func exchange(
-    _ request: HTTPRequest, seconds: Int, sink: (([UInt8]) -> Void)?
-  ) throws(ClientError) -> HTTPAnswer {
+  /// Sends the request; `answer` is due next, also in a child of this process instead of it. At most `seconds` for each part
+  /// of the answer; 0: any time.
+  package func ask(_ request: HTTPRequest, seconds: Int = 30) throws(ClientError) {
     guard isUsable else { throw .transport("it was closed after an earlier answer") }
     // Until the answer is complete, what comes next on this connection is not known.
     isUsable = false
@@ -36,6 +29,21 @@ package final class HTTPConnection {
       try UnixSocket.setTimeout(socket, SO_RCVTIMEO, seconds: seconds)
       try write(request.bytes)
     } catch { throw .transport("\(error)") }
+  }
+
+  /// Waits for the whole answer to what was asked.
+  package func answer() throws(ClientError) -> HTTPAnswer { try answer(sink: nil) }
+
+  /// Sends the request and hands on the body of a 200 as it comes; returns when the other side ends it. Other answers are
+  /// returned whole.
+  package func stream(
+    _ request: HTTPRequest, _ sink: @escaping ([UInt8]) -> Void
+  ) throws(ClientError) -> HTTPAnswer {
+    try ask(request, seconds: 0)
+    return try answer(sink: sink)
+  }
+
+  private func answer(sink: (([UInt8]) -> Void)?) throws(ClientError) -> HTTPAnswer {
     do throws(HTTPError) {
       var answer = HTTPAnswer(status: 0, contentType: "", body: [])
       var chunk = [UInt8](repeating: 0, count: 16 * 1024)

@@ -13,8 +13,10 @@ package final class Supervisor: Sendable {
   package enum Failure: Error, Sendable {
     /// The launcher ended before it could be supervised.
     case launcher(LaunchEnd)
-    /// What the client left is none.
-    case handIn(WireError)
+    /// The client's other half ended without a launcher; wait(2)'s status. It has said why.
+    case starter(status: Int32)
+    /// What the client says or leaves is none.
+    case start(WireError)
     case handOver(String)
     /// An agent that runs already could not be made to begin again, and was ended.
     case restart(SystemCallError)
@@ -130,6 +132,7 @@ package final class Supervisor: Sendable {
       fail("the launcher is gone")
       return Self.ownFailure
     }
+    if let starter = arguments.starter { closeDescriptor(starter) }
     var loop = MainLoop(self)
     let status = loop.run()
     return finish(status, stored: loop.drain(milliseconds: 5000))
@@ -163,11 +166,18 @@ package final class Supervisor: Sendable {
   private func fail(_ reason: String) { Self.report(reason, arguments, sender.channel) }
 
   /// For failures before there is a supervisor: tells the daemon, the launcher and the person, and returns the exit code.
+  ///
+  /// - Parameters:
+  ///   - arguments: nil while there is no launcher.
+  ///   - entrance: nil while the daemon has accepted nobody.
   package static func report(
-    _ failure: Failure, _ arguments: SupervisorArguments, _ entrance: Entrance?
+    _ failure: Failure, _ arguments: SupervisorArguments?, _ entrance: Entrance?
   ) -> Int32 {
+    if case .starter(let status) = failure {
+      return clinux_wifsignaled(status) != 0 ? 128 + clinux_wtermsig(status) : clinux_wexitstatus(status)
+    }
     var channel = entrance?.channel
-    if case .given(let number, _) = arguments.source, channel == nil { channel = Channel(owning: number) }
+    if case .given(let number, _) = arguments?.source, channel == nil { channel = Channel(owning: number) }
     if let end = launcherEnd(failure, arguments) {
       if let channel { try? channel.send(frame(.failed, end.message)) }
       writeError("agentsh: \(end.message)\n" + (end.hint.map { "  \($0)\n" } ?? ""))
@@ -178,17 +188,17 @@ package final class Supervisor: Sendable {
   }
 
   /// How the launcher ended, where that is the reason: /proc of one that is ending shows no root and no executable.
-  private static func launcherEnd(_ failure: Failure, _ arguments: SupervisorArguments) -> LaunchEnd? {
+  private static func launcherEnd(_ failure: Failure, _ arguments: SupervisorArguments?) -> LaunchEnd? {
     if case .launcher(let end) = failure { return end }
-    guard arguments.launchSocket != nil else { return nil }
+    guard let arguments, arguments.launchSocket != nil else { return nil }
     let ended = poll([(arguments.pidfd, Int16(POLLIN))], milliseconds: 100)[0] != 0
     return ended ? Entrance.end(of: arguments) : nil
   }
 
-  private static func report(_ reason: String, _ arguments: SupervisorArguments, _ channel: Channel?) {
+  private static func report(_ reason: String, _ arguments: SupervisorArguments?, _ channel: Channel?) {
     if let channel { try? channel.send(frame(.failed, reason)) }
-    guard let socket = arguments.launchSocket else { return }
-    _ = write(0x00, to: socket)
+    if case .given = arguments?.source { return }
+    if let socket = arguments?.launchSocket { _ = write(0x00, to: socket) }
     writeError("agentsh: the agent was not started: \(reason)\n")
   }
 

@@ -7,8 +7,9 @@ extension Supervisor.Failure {
   package var sentence: String {
     switch self {
     case .launcher(let end): end.message
-    case .handIn(let error):
-      "what the client left cannot be read: \(error) (client and supervisor of one version?)"
+    case .starter: "the client ended"
+    case .start(let error):
+      "what was said of the start cannot be read: \(error) (agentsh and agentsh-supervisor of one version?)"
     case .handOver(let reason): "the hand-over to the daemon failed: \(reason); the daemon's log says more"
     case .restart(let error):
       "the agent, which had been started before, could not be started again under supervision, and was ended: \(error)"

@@ -59,7 +59,7 @@ struct SpawnedSupervisor: Sendable {
         fds.append(plan.number)
       }
       var pidfd: Int32 = -1
-      pid = try Self.spawn(program, arguments.argv, fds, user, &pidfd)
+      pid = try Self.spawn(program, SupervisorCommand.given(arguments).argv, fds, user, &pidfd)
       self.pidfd = SharedDescriptor(FileDescriptor(owning: pidfd))
       self.channel = channel
       // Open until the child has its own.

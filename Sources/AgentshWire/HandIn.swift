@@ -1,6 +1,5 @@
-/// What a client that becomes the supervisor leaves for it, in a memory file: where the launcher's listener is to be
-/// handed in, who must be listening there, and the token of `HandoffMessage`. The token in it is nobody else's to read, so it is
-/// not on the command line.
+/// What a client tells the supervisor that it has become: where the launcher's listener is to be handed in, who must be
+/// listening there, and the token of `HandoffMessage`. The token is nobody else's to read, so it is not on the command line.
 package struct HandIn: Equatable, Sendable {
   /// Absolute path of the daemon's socket for this launch.
   package let path: String

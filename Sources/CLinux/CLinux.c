@@ -203,7 +203,8 @@ static long clone3_call(const struct clone_call *call, int (*body)(void *), void
 
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
 {
-  enum { SIZE = 64 * 1024, FLAGS = CLONE_VM | CLONE_VFORK | CLONE_PIDFD };
+  enum { SIZE = 64 * 1024 };
+  int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (request->sibling ? CLONE_PARENT : 0);
   struct spawn_state state = { .request = request };
   sigset_t all;
   char *stack = (char *)clinux_syscall(SYS_mmap, 0, SIZE, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
@@ -215,16 +216,15 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   long pid;
   if (request->in_group) {
     struct clone_call call = {
-      .flags = FLAGS | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .pidfd = (uint64_t)pidfd, .exit_signal = SIGCHLD,
-      .stack = (uint64_t)stack, .stack_size = SIZE, .cgroup = (uint64_t)request->group };
+      .flags = (uint64_t)flags | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .pidfd = (uint64_t)pidfd,
+      .exit_signal = request->sibling ? 0 : SIGCHLD /* a sibling has ours */, .stack = (uint64_t)stack, .stack_size = SIZE, .cgroup = (uint64_t)request->group };
     pid = clone3_call(&call, spawn_child, &state);
-  } else pid = RESULT(clone(spawn_child, stack + SIZE, FLAGS | SIGCHLD, &state, pidfd));
+  } else pid = RESULT(clone(spawn_child, stack + SIZE, flags | SIGCHLD, &state, pidfd));
   sigprocmask(SIG_SETMASK, &state.mask, NULL);
   clinux_syscall(SYS_munmap, (long)stack, SIZE, 0, 0, 0, 0);
   if (pid < 0) return pid;
   if (state.error < 0) {
-    int status;
-    waitpid((pid_t)pid, &status, 0);
+    waitpid((pid_t)pid, NULL, 0);
     if (*pidfd >= 0) close(*pidfd);
     *pidfd = -1;
     *stage = state.stage;

@@ -29,9 +29,8 @@ package enum HandOver {
     return connection
   }
 
-  /// Sends the bytes, with the descriptor where there is one.
-  package static func send(_ bytes: [UInt8], _ descriptor: Int32?, on socket: Int32) throws(Failure) {
-    let descriptors = descriptor.map { [$0] } ?? []
+  /// Sends the bytes with the descriptors.
+  package static func send(_ bytes: [UInt8], _ descriptors: [Int32], on socket: Int32) throws(Failure) {
     // SAFETY: both live across the call.
     let sent = unsafe bytes.withUnsafeBytes { bytes in
       unsafe clinux_send_fds(socket, bytes.baseAddress, bytes.count, descriptors, Int32(descriptors.count))
@@ -75,13 +74,33 @@ package enum HandOver {
   }
 
   private static func receive(from socket: Int32) -> FileDescriptor? {
-    var byte: UInt8 = 0xFF
-    var descriptor: Int32 = -1
-    var count: Int32 = 0
-    var truncated: Int32 = 0
-    // SAFETY: all live across the call; one byte and one descriptor are what there is room for.
-    let length = unsafe clinux_receive_fds(socket, &byte, 1, &descriptor, 1, &count, &truncated)
-    let received = count == 1 ? FileDescriptor(owning: descriptor) : nil
-    return length == 1 && byte == 0 && truncated == 0 ? received : nil
+    guard let message = receive(from: socket, bytes: 1, descriptors: 1) else { return nil }
+    let received = message.descriptors.first.map { FileDescriptor(owning: $0) }
+    return message.bytes == [0] ? received : nil
+  }
+
+  /// One message's first bytes, and its descriptors (CLOEXEC, the caller's to close); blocks. nil when there is none any
+  /// more, or it had more descriptors: then none stays open. `recvmsg(2)`.
+  package static func receive(
+    from socket: Int32, bytes capacity: Int, descriptors limit: Int
+  ) -> (bytes: [UInt8], descriptors: [Int32])? {
+    var bytes = [UInt8](repeating: 0, count: capacity)
+    var descriptors = [Int32](repeating: -1, count: limit)
+    var (count, truncated): (Int32, Int32) = (0, 0)
+    let length = retryingInterrupt {
+      // SAFETY: all live across the call, and the kernel writes no more than there is room for.
+      unsafe bytes.withUnsafeMutableBytes { bytes in
+        unsafe Int(
+          clinux_receive_fds(
+            socket, bytes.baseAddress, bytes.count, &descriptors, Int32(limit), &count, &truncated))
+      }
+    }
+    descriptors.removeLast(limit - Int(count))
+    guard length > 0, truncated == 0 else {
+      for descriptor in descriptors { closeDescriptor(descriptor) }
+      return nil
+    }
+    bytes.removeLast(capacity - length)
+    return (bytes, descriptors)
   }
 }

@@ -1,18 +1,22 @@
 import AgentshEnforcement
 import AgentshWire
 
-/// `agentsh-supervisor`: started by the client or the daemon, never by hand (`SupervisorArguments`).
+/// `agentsh-supervisor`: started by the client or the daemon, never by hand (`SupervisorCommand`).
 func supervise(_ words: [String]) -> Int32 {
   if words == ["--detect"] { return reportMechanisms(to: 1) }
-  guard let arguments = SupervisorArguments(parsing: words) else {
+  guard let command = SupervisorCommand(parsing: words) else {
     reportUsage()
     return 2
   }
+  var arguments: SupervisorArguments?
   var entrance: Entrance?
   do throws(Supervisor.Failure) {
-    let entered = try Entrance(arguments)
+    let approach = try Approach(command)
+    let told = try approach.arguments()
+    arguments = told
+    let entered = try Entrance(told, approach)
     entrance = entered
-    let supervisor = try Supervisor(arguments, entered)
+    let supervisor = try Supervisor(told, entered)
     try supervisor.proveMechanisms()
     return supervisor.run()
   } catch { return Supervisor.report(error, arguments, entrance) }

@@ -56,24 +56,22 @@ import Testing
     }
   }
 
-  @Test func `the supervisor's command line comes back as it went`() throws {
+  @Test func `the supervisor's command line comes back as it went`() {
     var given = SupervisorArguments(.given(channel: 3, listener: 4), target: 500, pidfd: 6)
     given.spool = 9
     given.group = 10
-    #expect(SupervisorArguments(parsing: Array(given.argv.dropFirst())) == given)
     #expect(given.descriptors == [3, 4, 6, 9, 10])
     #expect(given.launchSocket == nil)
     var traced = SupervisorArguments(.given(channel: 3, listener: nil), target: 500, pidfd: 6)
     traced.traces = true
     traced.restart = 7
-    #expect(SupervisorArguments(parsing: Array(traced.argv.dropFirst())) == traced)
     #expect(traced.descriptors == [3, 6, 7])
-    var arguments = SupervisorArguments(.launcher(socket: 7, handIn: 5), target: 500, pidfd: 6)
-    #expect(arguments.launchSocket == 7)
-    arguments.tty = 8
-    arguments.log = 10
-    arguments.quiet = true
-    #expect(SupervisorArguments(parsing: Array(arguments.argv.dropFirst())) == arguments)
+    let starter = Starter(pid: 500, socket: 7, tty: 8, quiet: true)
+    #expect(SupervisorCommand.starter(starter).descriptors == [7, 8])
+    let plain = Starter(pid: 500, socket: 7, tty: nil, quiet: false)
+    for command: SupervisorCommand in [.given(given), .given(traced), .starter(starter), .starter(plain)] {
+      #expect(SupervisorCommand(parsing: Array(command.argv.dropFirst())) == command)
+    }
   }
 
   @Test(arguments: [
@@ -83,16 +81,33 @@ import Testing
     ["--channel", "x", "--listener", "4", "--target", "5", "--pidfd", "6"],
     ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "extra"],
     ["--channel", "3", "--target", "5", "--pidfd", "6"],
-    ["--channel", "3", "--listener", "4", "--launch-socket", "7", "--target", "5", "--pidfd", "6"],
-    ["--launch-socket", "7", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--listener", "4", "--start", "7", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--listener", "4", "--tty", "7", "--target", "5", "--pidfd", "6"],
+    ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "--quiet"],
     ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "--restart", "7"],
-    ["--launch-socket", "7", "--hand-in", "8", "--target", "5", "--pidfd", "6", "--trace", "--restart", "7"],
+    ["--channel", "3", "--listener", "4", "--target", "5", "--pidfd", "6", "--trace"],
+    ["--starter", "5"], ["--start", "5"], ["--starter", "5", "--start", "7", "--pidfd", "6"],
+    ["--starter", "5", "--start", "7", "--trace"], ["--starter", "5", "--start", "7", "--quiet", "--quiet"],
   ])
   func `a command line of another shape is refused`(words: [String]) {
-    #expect(SupervisorArguments(parsing: words) == nil)
+    #expect(SupervisorCommand(parsing: words) == nil)
   }
 
-  @Test func `what a client leaves for the supervisor comes back as it went`() throws {
+  @Test func `what a starter tells of the launcher is taken with its three descriptors only`() throws {
+    let starter = Starter(pid: 500, socket: 7, tty: 8, quiet: true)
+    let started = Started(target: 501, traces: true)
+    var expected = SupervisorArguments(.launcher(socket: 20), target: 501, pidfd: 21)
+    (expected.log, expected.tty, expected.quiet, expected.traces) = (22, 8, true, true)
+    expected.starter = 7
+    #expect(expected.launchSocket == 20)
+    #expect(SupervisorArguments(starter, started, [20, 21, 22]) == expected)
+    for descriptors: [Int32] in [[], [20, 21], [20, 21, 22, 23]] {
+      #expect(SupervisorArguments(starter, started, descriptors) == nil)
+    }
+    #expect(try decoded(Started.self, encoded(started)) == started)
+  }
+
+  @Test func `what a client tells the supervisor comes back as it went`() throws {
     let handIn = HandIn(
       path: "/run/x/notify", daemonPid: 12, daemonUID: 1000, token: [UInt8](repeating: 3, count: 16))
     var writer = WireWriter()

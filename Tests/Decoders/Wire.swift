@@ -34,7 +34,7 @@ func isRepaired(_ bytes: [UInt8]) -> Bool {
 }
 
 extension Decoder {
-  /// What a client sends with its listener, and what it leaves for the supervisor that it becomes.
+  /// What a client sends with its listener, and what it tells the supervisor that it has become.
   static let handoff = Decoder("handoff") { (bytes) throws(Broken) in
     if let message = try? HandoffMessage(bytes) {
       if message == .old {
@@ -43,6 +43,7 @@ extension Decoder {
         try hold(message.bytes == bytes, "hand-off: written as \(message.bytes)")
       }
     }
+    try roundTrip(Started.self, bytes)
     guard let handIn = decoded(HandIn.self, bytes) else { return }
     let again = encoded(handIn)
     let same = again == bytes || isRepaired(again)
@@ -94,11 +95,11 @@ extension Decoder {
     let words = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
       String(decoding: $0, as: UTF8.self)
     }
-    guard let arguments = SupervisorArguments(parsing: words) else { return }
+    guard let command = SupervisorCommand(parsing: words) else { return }
     try hold(
-      SupervisorArguments(parsing: Array(arguments.argv.dropFirst())) == arguments,
-      "\(words) are written as \(arguments.argv)")
-    try hold(arguments.descriptors.allSatisfy { $0 >= 0 }, "a descriptor below 0 in \(words)")
+      SupervisorCommand(parsing: Array(command.argv.dropFirst())) == command,
+      "\(words) are written as \(command.argv)")
+    try hold(command.descriptors.allSatisfy { $0 >= 0 }, "a descriptor below 0 in \(words)")
   }
 }
 

@@ -19,7 +19,7 @@ struct LaunchedProcess: ~Copyable {
     throw log.failure(status: waitForExit(pid))
   }
 
-  /// Ends the launcher; the command does not run.
+  /// Ends the launcher; the command does not run. A sibling is its parent's to wait for.
   func abandon() {
     sendSignal(pidfd.number, SIGKILL)
     _ = waitForExit(pid)
@@ -36,6 +36,8 @@ struct LaunchRequest {
   let descriptors: InheritedDescriptors
   /// Directory of the control group that the launcher is to be born in, where we may.
   let group: String?
+  /// It is to be the supervisor's child, whose child we are, too.
+  let isSibling: Bool
 
   func start() throws(CommandFailure) -> LaunchedProcess {
     let log = try LaunchLog()
@@ -80,6 +82,7 @@ struct LaunchRequest {
         unsafe request.fd_count = Int32(table.count)
         // As exec would: nohup's SIGHUP stays ignored.
         unsafe request.keep_ignored = UInt.max
+        unsafe request.sibling = isSibling ? 1 : 0
         if let group { unsafe (request.in_group, request.group) = (1, group) }
         return unsafe clinux_spawn(&request, &pidfd, &stage)
       }

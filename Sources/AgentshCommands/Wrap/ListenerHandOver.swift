@@ -29,20 +29,13 @@ struct ListenerHandOver {
   func give(_ message: HandoffMessage, listener: Int32) throws(CommandFailure) {
     do throws(HandOver.Failure) {
       let connection = try HandOver.connect(to: path, peer: daemon)
-      try HandOver.send(message.bytes, listener, on: connection.number)
+      try HandOver.send(message.bytes, [listener], on: connection.number)
       try HandOver.awaitAcceptance(on: connection.number, HandoffMessage.accepted)
     } catch { throw Self.failure(error.reason) }
   }
 
-  /// For the supervisor that this process becomes: it hands in for itself.
-  func handIn() throws(CommandFailure) -> FileDescriptor {
-    let handIn = HandIn(path: path, daemonPid: daemon.pid, daemonUID: daemon.uid, token: token)
-    var writer = WireWriter()
-    writer.value(handIn)
-    do throws(SystemCallError) { return try memoryFile("agentsh-hand-in", holding: writer.bytes) } catch {
-      throw CommandFailure(code: ExitStatus.notWrapped, "\(error)")
-    }
-  }
+  /// For a supervisor that was the client: it hands in for itself.
+  var handIn: HandIn { HandIn(path: path, daemonPid: daemon.pid, daemonUID: daemon.uid, token: token) }
 
   private static func failure(_ reason: String) -> CommandFailure {
     CommandFailure(

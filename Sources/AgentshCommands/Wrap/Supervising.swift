@@ -3,44 +3,85 @@ import AgentshWire
 import CLinux
 import LinuxSystem
 
-/// This process becomes `agentsh-supervisor`: it stays the launcher's parent, and so may read the tree's memory
-/// (DECISIONS 2). `execve(2)`.
-struct Supervising {
-  /// Absolute path of our own `agentsh-supervisor`.
-  let program: String
-  let quiet: Bool
-  /// Ptrace mode.
-  let traces: Bool
-  /// XDG_RUNTIME_DIR: with it a person sees whose daemon a supervisor belongs to.
-  let runtimeVariable: String?
+/// The way to the supervisor that this process's parent has become.
+///
+/// `agentsh wrap` becomes `agentsh-supervisor` as soon as it has its daemon, and a child goes on as the client: so the
+/// supervisor gets ready while the daemon answers. The child starts the launcher as a child of its parent, which may
+/// read the tree's memory as that (DECISIONS 2), and ends. `fork(2)`, `execve(2)`, CLONE_PARENT in `clone(2)`. ADR 53
+struct Supervising: ~Copyable {
+  private let socket: FileDescriptor
 
-  /// Returns only when it failed; the launcher has been killed then. While it starts, so does the supervisor.
-  func become(_ launched: consuming LaunchedProcess, handIn: consuming FileDescriptor) -> CommandFailure {
-    var arguments = SupervisorArguments(
-      .launcher(socket: launched.socket.number, handIn: handIn.number), target: launched.pid,
-      pidfd: launched.pidfd.number)
-    arguments.log = launched.log.number
-    arguments.quiet = quiet
-    arguments.traces = traces
-    let terminal = Self.openTerminal()
-    arguments.tty = terminal
-    let result = exec(arguments)
-    if let terminal { closeDescriptor(terminal) }
-    launched.abandon()
-    return CommandFailure(
+  private init(socket: consuming FileDescriptor) { self.socket = socket }
+
+  /// Returns in the child alone. Throws in the process itself, when there can be no child or no supervisor.
+  ///
+  /// No other thread may run.
+  ///
+  /// - Parameters:
+  ///   - program: absolute path of our own `agentsh-supervisor`.
+  ///   - runtimeVariable: XDG_RUNTIME_DIR; with it a person sees whose daemon a supervisor belongs to.
+  static func begin(
+    _ program: String, quiet: Bool, runtimeVariable: String?
+  ) throws(CommandFailure) -> Supervising {
+    let theirs: FileDescriptor
+    let ours: FileDescriptor
+    do throws(SystemCallError) {
+      let pair = try UnixSocket.packetPair()
+      theirs = FileDescriptor(owning: pair.0)
+      ours = FileDescriptor(owning: pair.1)
+    } catch { throw CommandFailure(code: ExitStatus.notWrapped, "\(error)") }
+    let child = clinux_fork()
+    if child == 0 {
+      closeDescriptor(theirs.release())
+      return Supervising(socket: ours)
+    }
+    // Ends here, also where this throws: our child notices that nobody is there.
+    closeDescriptor(ours.release())
+    guard child > 0 else {
+      throw CommandFailure(
+        code: ExitStatus.notWrapped, "no process can be made: \(errnoText(Int32(-child)))")
+    }
+    let starter = Starter(pid: Int32(child), socket: theirs.number, tty: openTerminal(), quiet: quiet)
+    let result = exec(program, .starter(starter), runtimeVariable)
+    throw CommandFailure(
       code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(Int32(-result)))")
   }
 
-  private func exec(_ arguments: SupervisorArguments) -> Int {
+  /// Tells where the listener is to be handed in. False when nobody is there any more, who has told the person why.
+  func tell(_ handIn: HandIn) -> Bool { send(handIn, []) }
+
+  /// Blocks until the supervisor has let the launcher go on, or has ended. Our own end would be work for the daemon while
+  /// others wait for it.
+  func awaitDismissal() { _ = HandOver.receive(from: socket.number, bytes: 1, descriptors: 0) }
+
+  /// Gives the launcher, which is the supervisor's from now on. False as above.
+  func give(_ launched: borrowing LaunchedProcess, traces: Bool) -> Bool {
+    send(
+      Started(target: launched.pid, traces: traces),
+      [launched.socket.number, launched.pidfd.number, launched.log.number])
+  }
+
+  private func send(_ value: some WireCodable, _ descriptors: [Int32]) -> Bool {
+    var writer = WireWriter()
+    writer.value(value)
+    do throws(HandOver.Failure) { try HandOver.send(writer.bytes, descriptors, on: socket.number) } catch {
+      return false
+    }
+    return true
+  }
+
+  /// Returns only when it failed.
+  private static func exec(_ program: String, _ command: SupervisorCommand, _ runtimeVariable: String?) -> Int
+  {
     // Whatever we inherited or opened ends here; the supervisor gets 0 to 2 and what its arguments name.
     let all = rawCall(Int(SYS_close_range), 3, Int(UInt32.max), 4 /* CLOSE_RANGE_CLOEXEC */)
     guard all >= 0 else { return all }
-    for number in arguments.descriptors {
+    for number in command.descriptors {
       let result = rawCall(Int(SYS_fcntl), Int(number), Int(F_SETFD), 0)
       guard result >= 0 else { return result }
     }
     let path = CStringTable([program])
-    let words = CStringTable(arguments.argv)
+    let words = CStringTable(command.argv)
     // At a crash the runtime would start a helper that reads the crashed process.
     let environment = CStringTable(
       ["SWIFT_BACKTRACE=enable=no"] + (runtimeVariable.map { ["XDG_RUNTIME_DIR=\($0)"] } ?? []))

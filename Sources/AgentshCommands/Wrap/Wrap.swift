@@ -9,7 +9,8 @@ struct Wrap {
   let options: WrapOptions
   let context: ProcessContext
 
-  /// Ends as the supervisor or, under a daemon of another uid, with the agent's exit code. Throws when the command never ran.
+  /// Ends as the supervisor, in a child of it with 0 once that has all it needs, or, under a daemon of another uid, with the
+  /// agent's exit code. Throws when the command never ran.
   func run() throws(CommandFailure) -> Int32 {
     try Confinement.refuse(context)
     let lookup = CommandLookup(searchPath: context.value(of: "PATH"), directory: context.directory)
@@ -19,75 +20,109 @@ struct Wrap {
     let workspace = options.root.map(context.absolute) ?? context.directory
     let wanted = try options.policy.request(
       workspace: workspace, context, failingWith: ExitStatus.notWrapped)
-    let stage = try prepare(program, wanted)
-    do throws(CommandFailure) { return try start(program, stage, descriptors) } catch {
-      stage.session.discard()
+    let place = try findDaemon()
+    // One of our own uid is our own daemon (`DaemonTrust`), which leaves supervising to us.
+    let supervise = place.client.peer.uid == place.daemon.account.uid
+    let request = StartRequest(
+      session: options.session, create: wanted, wrapInit: startRequest(program, place, supervise: supervise))
+    try WrapSession.ask(request, place.client)
+    guard supervise else {
+      let session = try answer(to: request, at: place)
+      do throws(CommandFailure) { return try accompany(program, session, descriptors, at: place) } catch {
+        session.discard()
+        throw error
+      }
+    }
+    let supervising = try Supervising.begin(
+      place.supervisor, quiet: options.quiet, runtimeVariable: place.daemon.runtimeVariable)
+    let session = try answer(to: request, at: place)
+    do throws(CommandFailure) {
+      if try launch(program, session, descriptors, at: place, for: supervising) {
+        supervising.awaitDismissal()
+        return 0
+      }
+    } catch {
+      session.discard()
       throw error
     }
+    session.discard()
+    return ExitStatus.notWrapped
   }
 
-  /// What is there before anything is started.
-  private struct Stage {
+  /// What is there before anything is asked for.
+  private struct Place {
     let daemon: Daemon
     let launcher: String
     let supervisor: String
-    let session: WrapSession
+    let client: APIClient
   }
 
-  private func prepare(_ program: String, _ wanted: CreateSessionRequest) throws(CommandFailure) -> Stage {
-    let (daemon, launcher, supervisor, client): (Daemon, String, String, APIClient)
+  private func findDaemon() throws(CommandFailure) -> Place {
     do throws(ClientError) {
-      daemon = try context.daemon()
-      launcher = try daemon.programs.path(of: "agentsh-launch")
-      supervisor = try daemon.programs.path(of: "agentsh-supervisor")
-      client = try daemon.connect(
-        context.daemonOptions(socket: options.socket, config: options.config, start: true))
+      let daemon = try context.daemon()
+      return Place(
+        daemon: daemon, launcher: try daemon.programs.path(of: "agentsh-launch"),
+        supervisor: try daemon.programs.path(of: "agentsh-supervisor"),
+        client: try daemon.connect(
+          context.daemonOptions(socket: options.socket, config: options.config, start: true)))
     } catch {
       if case .notReachable = error { try Confinement.refuse(context, always: true) }
       throw CommandFailure(error, code: ExitStatus.notWrapped)
     }
-    let session = try WrapSession(
-      existing: options.session, wanted, startRequest(program, uid: daemon.account.uid), client
-    ) { () throws(CommandFailure) in try tryListener(supervisor: supervisor) }
-    return Stage(daemon: daemon, launcher: launcher, supervisor: supervisor, session: session)
   }
 
-  private func startRequest(_ program: String, uid: UInt32) -> WrapInitRequest {
+  private func startRequest(_ program: String, _ place: Place, supervise: Bool) -> WrapInitRequest {
     var request = WrapInitRequest(agentCommand: program, agentArgs: Array(options.command.dropFirst()))
-    request.callerUID = Int64(uid)
+    request.callerUID = Int64(place.daemon.account.uid)
     request.mode = ""
-    request.supervise = true
+    request.supervise = supervise
     request.allowDegraded = options.allowDegraded
     if isWithoutFilter() { request.listener = WrapInitRequest.listenerAvailable }
     return request
   }
 
-  private func start(
-    _ program: String, _ stage: Stage, _ descriptors: InheritedDescriptors
-  ) throws(CommandFailure) -> Int32 {
-    let session = stage.session
-    let response = session.response
-    let handOver = try ListenerHandOver(response, daemon: session.client.peer)
-    if response.supervise == true { try becomeSubreaper() }
-    let environment = try session.environment(context.environment)
-    let request = LaunchRequest(
-      program: stage.launcher, command: commandBytes(program, environment), environment: environment,
-      descriptors: descriptors, group: response.controlGroup)
-    let launched = try request.start()
-    if response.supervise == true {
-      for sentence in response.degraded ?? [] { Output.note("agentsh: not enforced: \(sentence)") }
-      let handIn: FileDescriptor
-      do throws(CommandFailure) { handIn = try handOver.handIn() } catch {
-        launched.abandon()
-        throw error
-      }
-      let supervising = Supervising(
-        program: stage.supervisor, quiet: options.quiet, traces: response.ptraceMode == true,
-        runtimeVariable: stage.daemon.runtimeVariable)
-      throw supervising.become(launched, handIn: handIn)
+  private func answer(to request: StartRequest, at place: Place) throws(CommandFailure) -> WrapSession {
+    let supervisor = place.supervisor
+    return try WrapSession(asked: request, place.client) {
+      () throws(CommandFailure) in try tryListener(supervisor: supervisor)
     }
+  }
+
+  /// Starts the launcher as the supervisor's. False when the supervisor is gone, who has told the person why.
+  private func launch(
+    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, at place: Place,
+    for supervising: borrowing Supervising
+  ) throws(CommandFailure) -> Bool {
+    let response = session.response
+    guard supervising.tell(try ListenerHandOver(response, daemon: session.client.peer).handIn) else {
+      return false
+    }
+    let request = try launchRequest(program, session, descriptors, at: place, isSibling: true)
+    let launched = try request.start()
+    for sentence in response.degraded ?? [] { Output.note("agentsh: not enforced: \(sentence)") }
+    if supervising.give(launched, traces: response.ptraceMode == true) { return true }
+    launched.abandon()
+    return false
+  }
+
+  private func launchRequest(
+    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, at place: Place,
+    isSibling: Bool
+  ) throws(CommandFailure) -> LaunchRequest {
+    let environment = try session.environment(context.environment)
+    return LaunchRequest(
+      program: place.launcher, command: commandBytes(program, environment), environment: environment,
+      descriptors: descriptors, group: session.response.controlGroup, isSibling: isSibling)
+  }
+
+  /// The daemon has the supervisor: we give it the listener, and are the agent's parent and nothing more.
+  private func accompany(
+    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, at place: Place
+  ) throws(CommandFailure) -> Int32 {
+    let handOver = try ListenerHandOver(session.response, daemon: session.client.peer)
+    let launched = try launchRequest(program, session, descriptors, at: place, isSibling: false).start()
     let listener = try launched.listener()
-    for sentence in (response.degraded ?? []) + launched.log.degraded {
+    for sentence in (session.response.degraded ?? []) + launched.log.degraded {
       Output.note("agentsh: not enforced: \(sentence)")
     }
     let message = HandoffMessage.current(pid: launched.pid, token: handOver.token)
@@ -97,20 +132,11 @@ struct Wrap {
     }
     // The supervisor has its own copy; with ours open the tree would wait for answers after that one's end.
     closeDescriptor(listener.release())
-    return accompany(launched, session, stage.daemon)
+    return wait(for: launched, session, place.daemon)
   }
 
-  /// Orphans of the agent come to this process, the later supervisor, not to init. It survives execve. `prctl(2)`.
-  private func becomeSubreaper() throws(CommandFailure) {
-    let result = rawCall(Int(SYS_prctl), Int(PR_SET_CHILD_SUBREAPER), 1)
-    guard result >= 0 else {
-      throw CommandFailure(code: ExitStatus.notWrapped, "prctl: \(errnoText(Int32(-result)))")
-    }
-  }
-
-  /// The daemon has the supervisor: we are the agent's parent and nothing more.
-  private func accompany(
-    _ launched: consuming LaunchedProcess, _ session: WrapSession, _ daemon: Daemon
+  private func wait(
+    for launched: consuming LaunchedProcess, _ session: WrapSession, _ daemon: Daemon
   ) -> Int32 {
     let parent = PlainParent(pid: launched.pid, pidfd: launched.pidfd.number)
     guard PlainParent.letGo(launched.socket.number) else {

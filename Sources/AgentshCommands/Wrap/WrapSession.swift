@@ -10,28 +10,34 @@ struct WrapSession {
   /// Made by us: goes again when the command cannot be started.
   private let isOurs: Bool
 
-  /// Session and wrap-init. A daemon that wants what this client does not do is refused; no session of ours stays.
+  /// Asks for session and wrap-init; `init` is due next, also in a child of this process instead of it.
+  static func ask(_ request: StartRequest, _ client: APIClient) throws(CommandFailure) {
+    do throws(ClientError) { try client.askLaunch(request) } catch { throw failure(error) }
+  }
+
+  /// The answer. A daemon that wants what this client does not do is refused; no session of ours stays.
   ///
   /// - Parameters:
-  ///   - wanted: for a new session, where `existing` names none.
+  ///   - asked: what `ask` was given.
   ///   - tryingListener: what `WrapInitRequest.listener` is to say, where the daemon wants to know.
   init(
-    existing: String?, _ wanted: CreateSessionRequest, _ start: WrapInitRequest, _ client: APIClient,
-    tryingListener: () throws(CommandFailure) -> String
+    asked: StartRequest, _ client: APIClient, tryingListener: () throws(CommandFailure) -> String
   ) throws(CommandFailure) {
     self.client = client
-    isOurs = existing == nil
-    var request = StartRequest(session: existing, create: wanted, wrapInit: start)
-    do throws(ClientError) { (id, response) = try Self.start(request, client) } catch {
-      guard error.code == .listenerUntried, request.wrapInit.listener == nil else {
+    isOurs = asked.session == nil
+    do throws(ClientError) { (id, response) = try Self.answer(asked, client) } catch {
+      guard error.code == .listenerUntried, asked.wrapInit.listener == nil else {
         throw Self.failure(error)
       }
-      request.wrapInit.listener = try tryingListener()
-      do throws(ClientError) { (id, response) = try Self.start(request, client) } catch {
+      var again = asked
+      again.wrapInit.listener = try tryingListener()
+      try Self.ask(again, client)
+      do throws(ClientError) { (id, response) = try Self.answer(again, client) } catch {
         throw Self.failure(error)
       }
     }
-    do throws(CommandFailure) { try Self.check(response) } catch {
+    let supervise = asked.wrapInit.supervise == true
+    do throws(CommandFailure) { try Self.check(response, supervise: supervise) } catch {
       discard()
       throw error
     }
@@ -41,11 +47,11 @@ struct WrapSession {
     CommandFailure(error, code: error.code == .commandDenied ? ExitStatus.denied : ExitStatus.notWrapped)
   }
 
-  private static func start(
-    _ request: StartRequest, _ client: APIClient
+  private static func answer(
+    _ asked: StartRequest, _ client: APIClient
   ) throws(ClientError) -> (String, WrapInitResponse) {
-    if let launched = try client.launch(request) { return (launched.session, launched.wrapInit) }
-    return try inTwoSteps(request, client)
+    if let launched = try client.launched() { return (launched.session, launched.wrapInit) }
+    return try inTwoSteps(asked, client)
   }
 
   private static func inTwoSteps(
@@ -59,7 +65,15 @@ struct WrapSession {
     }
   }
 
-  private static func check(_ response: WrapInitResponse) throws(CommandFailure) {
+  private static func check(_ response: WrapInitResponse, supervise: Bool) throws(CommandFailure) {
+    guard supervise == (response.supervise == true) else {
+      throw CommandFailure(
+        code: ExitStatus.notWrapped,
+        supervise
+          ? "the daemon does not leave supervising to us, who are of its own uid"
+          : "the daemon leaves supervising to us, who are of another uid",
+        hint: "client and daemon of one version? `agentsh server status` says which runs")
+    }
     if let path = response.signalSocket, !path.isEmpty {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "the daemon asks for a separate signal listener, which is not built")

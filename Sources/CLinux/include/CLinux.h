@@ -111,6 +111,7 @@ struct clinux_spawn {
   unsigned long keep_caps; /* with set_ids: capability bits that stay permitted, effective and ambient */
   int in_group;            /* 1: the child is born in the control group whose directory `group` is; EACCES where it is not ours */
   int group;
+  int sibling;             /* 1: the child is our parent's, not ours; only the parent can wait for it */
   unsigned long keep_ignored; /* bit s-1: signal s keeps its disposition if that is "ignored"; the rest is reset */
 };
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
