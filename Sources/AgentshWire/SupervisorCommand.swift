@@ -16,6 +16,11 @@ package enum SupervisorCommand: Equatable, Sendable {
   ]
   private static let flags = ["--quiet", "--trace"]
 
+  /// Whom to supervise; nil where that is to be told yet.
+  package var arguments: SupervisorArguments? {
+    if case .given(let arguments) = self { arguments } else { nil }
+  }
+
   /// All that have to be open in the supervisor.
   package var descriptors: [Int32] {
     switch self {

@@ -8,7 +8,7 @@ func supervise(_ words: [String]) -> Int32 {
     reportUsage()
     return 2
   }
-  var arguments: SupervisorArguments?
+  var arguments = command.arguments
   var entrance: Entrance?
   do throws(Supervisor.Failure) {
     let approach = try Approach(command)

@@ -78,6 +78,34 @@ import Testing
     }
   }
 
+  /// While the daemon answers, a start has two halves: the supervisor, and its child, which waits for the answer.
+  @Test(arguments: Caller.allCases) func `a start whose halves lose each other runs nothing`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    try #require(place.wrap(["true"]).succeeded)
+    try #require(place.daemons.count == 1)
+    let daemon = place.daemons[0]
+    defer { kill(daemon, SIGCONT) }
+    for half in ["agentsh", "agentsh-supervisor"] {
+      kill(daemon, SIGSTOP)
+      let running = try place.start(place.wrapping(["touch", "ran"], policy: place.allowAll))
+      #expect(
+        eventually { place.processes(named: "agentsh").count == 1 && place.supervisors.count == 1 },
+        "\(place.processes())")
+      for found in place.processes(named: half) { kill(found.pid, SIGKILL) }
+      kill(daemon, SIGCONT)
+      let outcome = running.finish(timeout: .seconds(10))
+      #expect(outcome.status == 128 + SIGKILL, "\(half): \(outcome)")
+      #expect(
+        eventually { place.processes().filter { $0.name != "agentshd" }.isEmpty },
+        "\(half): \(place.processes())")
+      #expect(!place.exists(place.workspace + "/ran"))
+    }
+    let again = try place.wrap(["echo", "again"])
+    #expect(again.output == "again\n", "\(again)")
+  }
+
   @Test(arguments: Caller.allCases) func `twenty at once start one daemon`(caller: Caller) throws {
     let place = try Place(as: caller)
     let all = try (0..<20).map { number in
