@@ -96,7 +96,7 @@ extension Mediator {
   /// Leaves out the entries of `scratch.name` that may not be looked at. `getdents(2)`: inode and offset of 8 bytes,
   /// the entry's length of 2, then (getdents64) the type, the name and a NUL.
   private func hide(_ entries: inout [UInt8], _ count: Int, nameAt: Int, _ scratch: inout Scratch) -> Int {
-    guard policy.restricted.contains(FileOperations(.stat)) else { return count }
+    guard policy.restricted.has(.stat) else { return count }
     scratch.spare = scratch.name
     if scratch.spare[scratch.spare.count - 1] != UInt8(ascii: "/") { scratch.spare.append(UInt8(ascii: "/")) }
     let base = scratch.spare.count

@@ -49,7 +49,7 @@ extension Mediator {
     _ notification: consuming PendingNotification, _ request: OpenRequest, _ scratch: inout Scratch,
     _ started: UInt64
   ) {
-    guard policy.restricted.contains(FileOperations(.stat)) else {
+    guard policy.restricted.has(.stat) else {
       notification.passThrough()
       return
     }

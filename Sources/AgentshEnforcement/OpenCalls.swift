@@ -79,7 +79,9 @@ extension Mediator {
     var acted = request
     acted.flags = flags
     let opened: Int
-    switch mayPass(notification, request) && !cleaned.wantsDirectory ? findPlain(scratch.name) : .other {
+    switch mayPass(notification, request) && !cleaned.wantsDirectory
+      ? findPlain(scratch.name, as: user(scratch)) : .other
+    {
     case .plain:
       pass(notification, decision, &scratch, started)
       return
@@ -161,9 +163,11 @@ extension Mediator {
 
   /// O_TRUNC is writing, unless a rule tells truncating from it.
   private func cutting(_ request: OpenRequest, _ decision: Decision, _ scratch: inout Scratch) -> Decision {
-    guard request.truncates, policy.restricted.contains(FileOperations(.truncate)) else { return decision }
+    guard request.truncates, policy.restricted.has(.truncate) else { return decision }
     return scratch.decider.decideCut(scratch.name).map(decision.stricter) ?? decision
   }
+
+  private func user(_ scratch: borrowing Scratch) -> UInt32 { scratch.identity?.uid ?? frame.ownerUID }
 
   // MARK: slow
 
@@ -232,7 +236,7 @@ extension Mediator {
       }
       return
     }
-    if mayPass(notification, request), isPlain(object.number, information, scratch.name) {
+    if mayPass(notification, request), isPlain(object.number, information, scratch.name, as: user(scratch)) {
       pass(notification, decision, &scratch, started)
       return
     }

@@ -27,22 +27,25 @@ extension Mediator {
     case failed(Int)
   }
 
-  func findPlain(_ name: PathText) -> Found {
+  /// - Parameter user: the uid of the thread's present identity.
+  func findPlain(_ name: PathText, as user: UInt32) -> Found {
     let found = openBelowRoot(name, flags: UInt64(O_PATH | O_CLOEXEC))
     guard found >= 0 else { return .failed(found) }
     let object = FileDescriptor(owning: Int32(found))
     var information = stat()
     guard statDescriptor(object.number, &information) == 0 else { return .other }
-    return isPlain(object.number, information, name) ? .plain : .other
+    return isPlain(object.number, information, name, as: user) ? .plain : .other
   }
 
   /// Whether what was found is a regular file that the thread's present identity may read.
-  func isPlain(_ object: Int32, _ information: stat, _ name: PathText) -> Bool {
+  func isPlain(_ object: Int32, _ information: stat, _ name: PathText, as user: UInt32) -> Bool {
     guard FileType(mode: information.st_mode) == .regular, !touchesProcess(name),
       !isOfProcessElsewhere(object, name)
     else { return false }
     // What everybody may read, an entry for one user aside: of that the kernel tells the caller, not the record.
-    return information.st_mode & 0o444 == 0o444 || isReadable(object: object)
+    // The owner's bits are the owner's rights, whatever other entries there are. `acl(5)`
+    return information.st_mode & 0o444 == 0o444
+      || information.st_uid == user && information.st_mode & 0o400 != 0 || isReadable(object: object)
   }
 
   /// Lets the kernel open what was found, and records.

@@ -10,12 +10,6 @@ package enum SupervisorCommand: Equatable, Sendable {
   case given(SupervisorArguments)
   case starter(Starter)
 
-  private static let options = [
-    "--target", "--pidfd", "--channel", "--listener", "--spool", "--group", "--restart", "--starter",
-    "--start", "--tty",
-  ]
-  private static let flags = ["--quiet", "--trace"]
-
   /// Whom to supervise; nil where that is to be told yet.
   package var arguments: SupervisorArguments? {
     if case .given(let arguments) = self { arguments } else { nil }
@@ -57,42 +51,61 @@ package enum SupervisorCommand: Equatable, Sendable {
 
   /// Arguments without the program's name; nil when they are not as above.
   package init?(parsing words: [String]) {
-    var numbers: [String: Int32] = [:]
-    var flags: Set<String> = []
+    var (target, pidfd, channel, listener): (Int32?, Int32?, Int32?, Int32?)
+    var (spool, group, restart): (Int32?, Int32?, Int32?)
+    var (starter, start, tty): (Int32?, Int32?, Int32?)
+    var (quiet, traces) = (false, false)
     var index = 0
+    func take(_ place: inout Int32?) -> Bool {
+      guard place == nil, index < words.count, let number = Int32(words[index]), number >= 0 else {
+        return false
+      }
+      place = number
+      index += 1
+      return true
+    }
     while index < words.count {
       let word = words[index]
       index += 1
-      if Self.flags.contains(word) {
-        guard flags.insert(word).inserted else { return nil }
-        continue
-      }
-      guard Self.options.contains(word), index < words.count, let number = Int32(words[index]), number >= 0,
-        numbers.updateValue(number, forKey: word) == nil
-      else { return nil }
-      index += 1
+      let isTaken =
+        switch word {
+        case "--target": take(&target)
+        case "--pidfd": take(&pidfd)
+        case "--channel": take(&channel)
+        case "--listener": take(&listener)
+        case "--spool": take(&spool)
+        case "--group": take(&group)
+        case "--restart": take(&restart)
+        case "--starter": take(&starter)
+        case "--start": take(&start)
+        case "--tty": take(&tty)
+        case "--quiet": turnOn(&quiet)
+        case "--trace": turnOn(&traces)
+        default: false
+        }
+      guard isTaken else { return nil }
     }
-    let wanted = Set(numbers.keys)
-    if let pid = numbers["--starter"], let socket = numbers["--start"] {
-      guard wanted.isSubset(of: ["--starter", "--start", "--tty"]), !flags.contains("--trace") else {
-        return nil
-      }
-      self = .starter(
-        Starter(pid: pid, socket: socket, tty: numbers["--tty"], quiet: flags.contains("--quiet")))
+    if let starter, let start {
+      let others = [target, pidfd, channel, listener, spool, group, restart]
+      guard !traces, others.allSatisfy({ $0 == nil }) else { return nil }
+      self = .starter(Starter(pid: starter, socket: start, tty: tty, quiet: quiet))
       return
     }
-    let traces = flags.contains("--trace")
-    guard let channel = numbers["--channel"], let target = numbers["--target"],
-      let pidfd = numbers["--pidfd"],
-      wanted.isDisjoint(with: ["--starter", "--start", "--tty"]), !flags.contains("--quiet"),
-      (numbers["--listener"] == nil) == traces, numbers["--restart"] == nil || traces
+    guard let channel, let target, let pidfd, starter == nil, start == nil, tty == nil, !quiet,
+      (listener == nil) == traces, restart == nil || traces
     else { return nil }
     var arguments = SupervisorArguments(
-      .given(channel: channel, listener: numbers["--listener"]), target: target, pidfd: pidfd)
-    arguments.spool = numbers["--spool"]
-    arguments.group = numbers["--group"]
-    arguments.restart = numbers["--restart"]
+      .given(channel: channel, listener: listener), target: target, pidfd: pidfd)
+    arguments.spool = spool
+    arguments.group = group
+    arguments.restart = restart
     arguments.traces = traces
     self = .given(arguments)
   }
+}
+
+/// False where it is on already.
+private func turnOn(_ flag: inout Bool) -> Bool {
+  defer { flag = true }
+  return !flag
 }

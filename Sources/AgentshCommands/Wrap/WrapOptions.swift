@@ -41,8 +41,16 @@ package struct WrapOptions: Sendable, Equatable {
   /// (2 ms of 3). nil for everything that it does not know or that is wrong: then ArgumentParser has the word.
   package init?(quick words: [String]) {
     guard let end = words.firstIndex(of: "--") else { return nil }
-    var values: [String: String] = [:]
     var index = 0
+    /// The value behind an option, which comes once.
+    func take(_ place: inout String?) -> Bool {
+      guard place == nil, index < end, !words[index].hasPrefix("-"), !words[index].isEmpty else {
+        return false
+      }
+      place = words[index]
+      index += 1
+      return true
+    }
     while index < end {
       let word = words[index]
       index += 1
@@ -50,24 +58,19 @@ package struct WrapOptions: Sendable, Equatable {
       case "--quiet": quiet = true
       case "--allow-degraded": allowDegraded = true
       case "--allow-unenforced": policy.allowUnenforced = true
-      case "--policy", "--with", "--root", "--session", "--config", "--socket", "--keep-fd":
-        guard index < end, !words[index].hasPrefix("-"), !words[index].isEmpty else { return nil }
-        if word == "--keep-fd" {
-          guard let number = Int32(words[index]) else { return nil }
-          keepFD.append(number)
-        } else if values.updateValue(words[index], forKey: word) != nil {
-          return nil
-        }
-        index += 1
+      case "--policy": if !take(&policy.name) { return nil }
+      case "--with": if !take(&policy.with) { return nil }
+      case "--root": if !take(&root) { return nil }
+      case "--session": if !take(&session) { return nil }
+      case "--config": if !take(&config) { return nil }
+      case "--socket": if !take(&socket) { return nil }
+      case "--keep-fd":
+        var text: String?
+        guard take(&text), let number = text.flatMap({ Int32($0) }) else { return nil }
+        keepFD.append(number)
       default: return nil
       }
     }
-    policy.name = values["--policy"]
-    policy.with = values["--with"]
-    root = values["--root"]
-    session = values["--session"]
-    config = values["--config"]
-    socket = values["--socket"]
     command = Array(words[(end + 1)...])
     if problem != nil { return nil }
   }
