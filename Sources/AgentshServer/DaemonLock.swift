@@ -19,10 +19,19 @@ package final class DaemonLock: Sendable {
     }
   }
 
-  /// Takes the lock without waiting, and writes our pid into the file. The lock goes with the last descriptor, so a
-  /// crash leaves none behind.
-  package init(_ path: String) throws(Failure) {
-    file = FileDescriptor(owning: try Self.lock(path))
+  /// Takes the lock, and writes our pid into the file. The lock goes with the last descriptor, so a crash leaves none
+  /// behind.
+  ///
+  /// - Parameter waiting: asked while another daemon has it: pauses, and says whether to try again.
+  package init(_ path: String, waiting: () -> Bool = { false }) throws(Failure) {
+    while true {
+      do throws(Failure) {
+        file = FileDescriptor(owning: try Self.lock(path))
+        return
+      } catch {
+        guard case .held = error, waiting() else { throw error }
+      }
+    }
   }
 
   private static func lock(_ path: String) throws(Failure) -> Int32 {

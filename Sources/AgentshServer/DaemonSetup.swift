@@ -20,7 +20,11 @@ struct DaemonSetup {
     ignore(SIGPIPE)
     let home = if let given = options.home { given } else { try Self.home(environment) }
     let locations = try Self.locations(options, home, environment)
-    lock = try Self.asFailure { () throws(DaemonLock.Failure) in try DaemonLock(locations.lockFile) }
+    let deadline = monotonicClock() + Self.lockNanoseconds
+    let waits = options.mode == .onDemand
+    lock = try Self.asFailure { () throws(DaemonLock.Failure) in
+      try DaemonLock(locations.lockFile) { waits && Self.isWaitedFor() && monotonicClock() < deadline }
+    }
     let config = try Self.asFailure { () throws(LoadFailure) in
       try ServerConfig(file: options.config ?? locations.configFile, optional: options.config == nil)
     }
@@ -122,6 +126,16 @@ struct DaemonSetup {
         EventIntake.Settings(directory: locations.intakeDirectory), store: store,
         decode: { try IntakeHead($0).source }, listener: listener)
     }
+  }
+
+  /// A daemon that is ending takes no more connections, and has its lock until all is stored: so long does the next one
+  /// wait. Less than a client waits for it.
+  private static let lockNanoseconds: UInt64 = 9_000_000_000
+
+  /// Pauses. False when the client that started us is gone, or has an answer from another daemon: it has closed our
+  /// standard input. `pipe(7)`
+  private static func isWaitedFor() -> Bool {
+    poll([(0, 0)], milliseconds: 20)[0] & Int16(POLLHUP | POLLERR) == 0
   }
 
   /// `supervisor.sock`. Others' supervisors come to the machine's daemon; they prove themselves by key and kernel.

@@ -129,6 +129,23 @@ import Testing
     #expect(try place.wrap(["true"]).succeeded)
   }
 
+  @Test(arguments: Caller.allCases) func `a daemon that is ending is waited for`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    try #require(place.wrap(["true"]).succeeded)
+    for pid in place.daemons { kill(pid, SIGKILL) }
+    #expect(eventually { place.daemons.isEmpty })
+    // As one that stores its last events: it has the lock, and takes no connections.
+    let lock = open(place.runtime + "/agentsh/agentshd.lock", O_RDWR | O_CLOEXEC)
+    try #require(lock >= 0 && eventually { flock(lock, LOCK_EX | LOCK_NB) == 0 })
+    let waiting = try place.start(place.wrapping(["echo", "waited"], policy: nil, options: ["--quiet"]))
+    Thread.sleep(forTimeInterval: 2)
+    #expect(place.daemons.count == 1, "\(place.processes())")
+    close(lock)
+    let outcome = waiting.finish(timeout: .seconds(20))
+    #expect(outcome.output == "waited\n", "\(outcome)")
+    #expect(place.daemons.count == 1)
+  }
+
   @Test(arguments: Caller.allCases) func `a stale socket is replaced`(caller: Caller) throws {
     let place = try Place(as: caller)
     try #require(place.wrap(["true"]).succeeded)
