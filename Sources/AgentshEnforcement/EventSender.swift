@@ -129,12 +129,11 @@ package final class EventSender: Sendable {
       if let taken = recorder.drain(into: &buffer) {
         state.withLock { $0.finished = false }
         send(buffer.bytes, taken.first, taken.count, &spool)
-        continue
+        // What came meanwhile waits for more, so that a batch is worth its way.
+      } else if closing, isDone(&spool) {
+        return
       }
-      if closing {
-        if isDone(&spool) { return }
-        continue
-      }
+      if closing { continue }
       recorder.arrived.wait(while: ticket, milliseconds: 20)
     }
   }

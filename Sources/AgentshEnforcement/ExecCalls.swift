@@ -232,7 +232,7 @@ extension Mediator {
     let started = FileDescriptor(owning: Int32(opened))
     var name = PathText()
     guard nameOfDescriptor(started.number, of: process, into: &name) == 0 else { return false }
-    var decider = FileDecider(policy, mounts: frame.mounts.table)
+    var decider = FileDecider(policy, limits: .few, mounts: frame.mounts.table)
     let request = CommandRequest(
       canonical: Array(name.bytes), called: Array(name.bytes), calledNameCounts: false,
       arguments: image.arguments.joined(from: 1), depth: exec.depth)

@@ -60,9 +60,7 @@ package final class CompiledPolicy: Sendable {
   /// Whether `operation` is surely permitted on every absolute path. False when in doubt.
   package func permitsEvery(_ operation: FileOperation) -> Bool {
     let root = [UInt8(ascii: "/")]
-    var limits = PathCacheLimits()
-    (limits.states, limits.cells, limits.members) = (64, 1 << 13, 1 << 12)
-    var decider = FileDecider(self, limits: limits)
+    var decider = FileDecider(self, limits: .few)
     return decider.decide(operation, path: root.span).permits
       && decider.isUniform(below: root.span, FileOperations(operation))
   }

@@ -10,6 +10,13 @@ package struct PathCacheLimits: Sendable {
   package var pathsBetweenFlushes = 4096
 
   package init() {}
+
+  /// For a path or two.
+  package static var few: PathCacheLimits {
+    var limits = PathCacheLimits()
+    (limits.states, limits.cells, limits.members) = (64, 1 << 13, 1 << 12)
+    return limits
+  }
 }
 
 /// A `GlobProgram` made deterministic as paths ask for it, in memory whose bounds are reserved at the start.

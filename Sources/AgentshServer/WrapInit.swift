@@ -192,7 +192,7 @@ struct WrapInit: Sendable {
 func decideCommand(
   _ policy: CompiledPolicy, called: [UInt8], canonical: [UInt8], arguments: [String], mounts: MountTable?
 ) -> Decision {
-  var decider = FileDecider(policy, mounts: mounts)
+  var decider = FileDecider(policy, limits: .few, mounts: mounts)
   let request = CommandRequest(
     canonical: canonical, called: called, calledNameCounts: true,
     arguments: Array(arguments.joined(separator: " ").utf8), depth: 0)

@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 
 /// The environment as it was inherited: bytes, not text, as a name or value need not be UTF-8.
 ///
@@ -17,7 +18,12 @@ struct Environment {
 
   func bytes(_ name: String) -> [UInt8]? {
     // SAFETY: `environ` is a NULL-terminated array of NUL-terminated strings that nobody changes.
-    unsafe entries().lazy.compactMap { unsafe Self.match($0, name) }.first
+    guard var next = unsafe clinux_environ() else { return nil }
+    while let entry = unsafe next.pointee {
+      if let value = unsafe Self.match(entry, name) { return value }
+      unsafe next += 1
+    }
+    return nil
   }
 
   /// A decimal number from 0 on, without sign or space.
@@ -28,29 +34,20 @@ struct Environment {
 
   /// Everything but the launcher's own, NULL-terminated, for execve. Never freed: the process becomes another.
   func forCommand() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> {
-    let all = unsafe entries()
-    // SAFETY: one place more than there are entries; each that is used is written once.
-    let list = unsafe UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: all.count + 1)
+    let environment = unsafe clinux_environ()
+    var all = 0
+    // SAFETY: as in `bytes`. One place more than there are entries; each that is used is written once.
+    while let _ = unsafe environment?[all] { all += 1 }
+    let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: all + 1)
     var count = 0
-    for index in unsafe all.indices {
-      let entry = unsafe all[index]
+    for index in 0..<all {
+      guard let entry = unsafe environment?[index] else { break }
       if Self.own.contains(where: { unsafe Self.match(entry, $0) != nil }) { continue }
       unsafe (list + count).initialize(to: entry)
       count += 1
     }
     unsafe (list + count).initialize(to: nil)
     return unsafe list
-  }
-
-  private func entries() -> [UnsafeMutablePointer<CChar>] {
-    var found: [UnsafeMutablePointer<CChar>] = unsafe []
-    // SAFETY: as in `bytes`.
-    guard var next = unsafe clinux_environ() else { return unsafe found }
-    while let entry = unsafe next.pointee {
-      unsafe found.append(entry)
-      unsafe next += 1
-    }
-    return unsafe found
   }
 
   /// The value in `NAME=value` when that is the name.
@@ -68,12 +65,6 @@ struct Environment {
 
 /// The bytes of a NUL-terminated string, without the NUL.
 func cStringBytes(_ text: UnsafePointer<CChar>) -> [UInt8] {
-  var bytes: [UInt8] = []
-  var at = unsafe text
   // SAFETY: the caller's string ends with NUL.
-  while unsafe at.pointee != 0 {
-    bytes.append(unsafe UInt8(bitPattern: at.pointee))
-    unsafe at += 1
-  }
-  return bytes
+  unsafe UnsafeRawBufferPointer(start: text, count: strlen(text)).map { $0 }
 }
