@@ -60,7 +60,9 @@ final class LaunchDirector: Sendable {
     let details = launch.session.details
     let event = services.lifecycle.fact(fact, details.id)
     services.record(event, owner: details.ownerUID)
-    services.logger.info("\(String(decoding: event.json, as: UTF8.self))")
+    // What is as it should be is in the record alone: the log of a user's daemon grows for as long as there are sessions.
+    services.logger.log(
+      level: fact.isOrdinary ? .debug : .info, "\(String(decoding: event.json, as: UTF8.self))")
   }
 
   /// The tree first: while its listener is open, what it asks for is answered or waits, and nothing gets through.

@@ -51,6 +51,14 @@ package struct SessionState: Sendable {
     case detached(supervisor: Int32, cause: String)
     case reattached(supervisor: Int32)
     case refused(cause: String)
+
+    /// A launch that begins and ends as it should.
+    package var isOrdinary: Bool {
+      switch self {
+      case .ready, .finished: true
+      case .lost, .detached, .reattached, .refused: false
+      }
+    }
   }
 
   package private(set) var launches: [LaunchID: Launch] = [:]
