@@ -41,14 +41,42 @@ import Testing
     #expect(outcome.succeeded, "\(outcome)")
     // Traced: whether the session ends with a program that was killed is waited for, a second each, a hundred times.
     #expect(ContinuousClock.now - started < .seconds(Place.isTraced ? 200 : 60))
-    let lines = outcome.output.split(separator: "\n")
     // Every operation had its turn, and calls were failed in it.
-    let rounds = lines.compactMap { line -> Int? in
-      let words = line.split(separator: " ")
-      return words.count > 2 && words[2] == "rounds," && words[0] != "all:" ? Int(words[1]) : nil
-    }
+    let rounds = Self.rounds(outcome).map(\.count)
     #expect(rounds.count == (Place.isTraced ? 6 : 33), "\(outcome)")
     #expect(rounds.allSatisfy { $0 >= 10 }, "\(outcome)")
     print(outcome.output)
+  }
+
+  /// Where every read is permitted, the kernel opens what is read (ADR 51), after the supervisor has looked at it.
+  @Test(arguments: Caller.allCases)
+  func `the Nth call of the supervisor fails, for every N of a read that the kernel opens`(caller: Caller)
+    throws
+  {
+    let place = try Place(as: caller)
+    let base = place.outside
+    let faults = try place.install("faults", at: base + "/faults")
+    let outcome = try place.runAsRoot(
+      [
+        "/usr/bin/env", "FAULTS_ONLY=open,open-dots", "FAULTS_ALLOWED=1", faults, base, "\(caller.uid)",
+        try Programs.agentsh(), "--root", place.workspace, "--policy", place.allowAll,
+      ], timeout: .seconds(Place.isTraced ? 120 : 60))
+    #expect(outcome.succeeded, "\(outcome)")
+    let rounds = Self.rounds(outcome)
+    #expect(rounds.count == 2 && rounds.allSatisfy { $0.count >= 9 }, "\(outcome)")
+    // Receive, read the path, look it up, what it is, close, answer: what is carried out takes more.
+    if !Place.isTraced { #expect(rounds.allSatisfy { $0.longest <= 7 }, "\(outcome)") }
+    print(outcome.output)
+  }
+
+  /// Of each operation how many calls were failed, and the highest N.
+  private static func rounds(_ outcome: Outcome) -> [(count: Int, longest: Int)] {
+    outcome.output.split(separator: "\n").compactMap { line in
+      let words = line.split(separator: " ")
+      guard words.count > 5, words[2] == "rounds,", words[0] != "all:", let count = Int(words[1]),
+        let longest = Int(words[5])
+      else { return nil }
+      return (count, longest)
+    }
   }
 }
