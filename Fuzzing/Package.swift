@@ -22,7 +22,7 @@ let modules: [(String, [String])] = [
   ("AgentshPolicy", []),
   ("AgentshEvent", []),
   ("AgentshWire", ["AgentshPolicy", "AgentshEvent"]),
-  ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux"]),
+  ("AgentshConfig", ["AgentshPolicy", "AgentshWire", "LinuxSystem", "CLinux", "CYAML"]),
   ("AgentshAPI", ["AgentshWire"]),
   ("AgentshClient", ["AgentshAPI", "AgentshConfig", "AgentshWire", "LinuxSystem", "CLinux"]),
   (
@@ -43,6 +43,7 @@ let modules: [(String, [String])] = [
 
 var targets: [Target] = [
   .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
+  .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
   .target(name: "CFuzzer"),
   .executableTarget(
     name: "fuzz", dependencies: ["Decoders", "CFuzzer"],
@@ -50,13 +51,8 @@ var targets: [Target] = [
     linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
 ]
 for (name, uses) in modules {
-  let yams: [Target.Dependency] = name == "AgentshConfig" ? [.product(name: "Yams", package: "Yams")] : []
   targets.append(
-    .target(
-      name: name, dependencies: uses.map { .target(name: $0) } + yams, swiftSettings: watched))
+    .target(name: name, dependencies: uses.map { .target(name: $0) }, swiftSettings: watched))
 }
 
-let package = Package(
-  name: "fuzzing",
-  dependencies: [.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")],
-  targets: targets)
+let package = Package(name: "fuzzing", targets: targets)

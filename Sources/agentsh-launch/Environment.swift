@@ -1,5 +1,4 @@
 import CLinux
-import Glibc
 
 /// The environment as it was inherited: bytes, not text, as a name or value need not be UTF-8.
 ///
