@@ -14,6 +14,7 @@ package struct Approach: Sendable {
   /// Throws before anything of the agent has run.
   package init(_ command: SupervisorCommand) throws(Supervisor.Failure) {
     self.command = command
+    keepChildren()
     keepFreedMemory()
     rawCall(Int(SYS_prctl), Int(PR_SET_DUMPABLE), 0)
     // Orphans of the agent come to us, not to init.
@@ -112,7 +113,7 @@ extension Starter {
   private func take<Value: WireCodable>(descriptors limit: Int) throws(Supervisor.Failure) -> (Value, [Int32])
   {
     guard let message = HandOver.receive(from: socket, bytes: Self.messageLimit, descriptors: limit) else {
-      throw .starter(status: waitForExit(pid))
+      throw .starter(status: exitStatus())
     }
     do throws(WireError) {
       var reader = WireReader(message.bytes)
@@ -120,5 +121,14 @@ extension Starter {
       try reader.finish()
       return (value, message.descriptors)
     } catch { throw .start(error) }
+  }
+
+  /// As a shell says it. It has started nothing: that is no success, whatever it says, and whoever took its status.
+  private func exitStatus() -> Int32 {
+    var status: Int32 = 0
+    guard retryingInterrupt({ waitFor(pid, 0, &status) }) == Int(pid) else { return Supervisor.ownFailure }
+    if clinux_wifsignaled(status) != 0 { return 128 + clinux_wtermsig(status) }
+    let code = clinux_wexitstatus(status)
+    return code == 0 ? Supervisor.ownFailure : code
   }
 }

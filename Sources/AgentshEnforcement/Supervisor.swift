@@ -13,7 +13,7 @@ package final class Supervisor: Sendable {
   package enum Failure: Error, Sendable {
     /// The launcher ended before it could be supervised.
     case launcher(LaunchEnd)
-    /// The client's other half ended without a launcher; wait(2)'s status. It has said why.
+    /// The client's other half ended without a launcher, with that exit status. It has said why.
     case starter(status: Int32)
     /// What the client says or leaves is none.
     case start(WireError)
@@ -173,9 +173,7 @@ package final class Supervisor: Sendable {
   package static func report(
     _ failure: Failure, _ arguments: SupervisorArguments?, _ entrance: Entrance?
   ) -> Int32 {
-    if case .starter(let status) = failure {
-      return clinux_wifsignaled(status) != 0 ? 128 + clinux_wtermsig(status) : clinux_wexitstatus(status)
-    }
+    if case .starter(let status) = failure { return status }
     var channel = entrance?.channel
     if case .given(let number, _) = arguments?.source, channel == nil { channel = Channel(owning: number) }
     if let end = launcherEnd(failure, arguments) {

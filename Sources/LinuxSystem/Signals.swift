@@ -22,3 +22,7 @@ package func catchQuietly(_ signal: Int32) { clinux_set_signal(signal, CLINUX_SI
 
 /// Ignores a signal. `sigaction(2)`.
 package func ignore(_ signal: Int32) { clinux_set_signal(signal, CLINUX_SIGNAL_IGNORE) }
+
+/// Has the end of children waited for, whoever started us: with SIGCHLD ignored, which an execve keeps, the kernel takes
+/// them itself, and their status with them. `wait(2)`
+package func keepChildren() { clinux_set_signal(SIGCHLD, CLINUX_SIGNAL_DEFAULT) }

@@ -62,6 +62,21 @@ import Testing
     }
   }
 
+  /// With SIGCHLD ignored, which a program inherits, the kernel keeps no status of children for anybody.
+  @Test(arguments: Caller.allCases) func `an exit code comes through where the end of children is ignored`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    func status(_ wrap: [String]) throws -> Int32 {
+      try place.start(["/usr/bin/env", "--ignore-signal=CHLD"] + wrap).finish(timeout: .seconds(20)).status
+    }
+    for (script, code) in [("exit 0", 0), ("exit 42", 42), ("kill -TERM $$", 143)] {
+      #expect(
+        try status(place.wrapping(["sh", "-c", script], policy: place.allowAll)) == Int32(code), "\(script)")
+    }
+    #expect(try status(place.wrapping(["true"], policy: "there-is-none")) == 125)
+  }
+
   @Test(arguments: Caller.allCases) func `standard input, output and error pass through unchanged`(
     caller: Caller
   ) throws {

@@ -9,6 +9,8 @@ struct PlainParent {
 
   /// Lets the launcher go on. `send(2)`.
   static func letGo(_ socket: Int32) -> Bool {
+    // Before it can end. It has inherited by now what we were started with.
+    keepChildren()
     var byte: UInt8 = 1
     // SAFETY: one byte, alive across the call.
     return unsafe withUnsafeMutablePointer(to: &byte) {
