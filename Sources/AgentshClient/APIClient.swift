@@ -38,10 +38,8 @@ package struct APIClient {
 
   /// Asks for session and wrap-init in one exchange; `launched` is due next, also in a child of this process instead of it.
   package func askLaunch(_ request: StartRequest) throws(ClientError) {
-    var writer = WireWriter()
-    writer.value(request)
     try connection.ask(
-      HTTPRequest(.post, Route.launches, body: writer.bytes, bodyType: StartRequest.mediaType))
+      HTTPRequest(.post, Route.launches, body: request.wire, bodyType: StartRequest.mediaType))
   }
 
   /// Waits for the answer. nil: the daemon does not know it (upstream's, an older one), or no such session, which the two
@@ -50,12 +48,9 @@ package struct APIClient {
     let answer = try connection.answer()
     if answer.status == 404 || answer.status == 405 { return nil }
     guard answer.status == 200 else { throw refusal(answer) }
-    do throws(WireError) {
-      var reader = WireReader(answer.body)
-      let response = try reader.value(StartResponse.self)
-      try reader.finish()
-      return response
-    } catch { throw .unexpected("\(error)") }
+    do throws(WireError) { return try StartResponse(wire: answer.body) } catch {
+      throw .unexpected("\(error)")
+    }
   }
 
   package func testPolicy(_ request: PolicyTestRequest) throws(ClientError) -> PolicyTestResponse {

@@ -86,10 +86,7 @@ package struct Approach: Sendable {
       guard case .success(let bytes) = readAll(file, limit: WireReader.lengthLimit) else {
         throw .truncated(offset: 0, wanted: 1)
       }
-      var reader = WireReader(bytes)
-      let plan = try reader.value(Plan.self)
-      try reader.finish()
-      return plan
+      return try Plan(wire: bytes)
     } catch { throw .start(error) }
   }
 }
@@ -115,12 +112,9 @@ extension Starter {
     guard let message = HandOver.receive(from: socket, bytes: Self.messageLimit, descriptors: limit) else {
       throw .starter(status: exitStatus())
     }
-    do throws(WireError) {
-      var reader = WireReader(message.bytes)
-      let value = try reader.value(Value.self)
-      try reader.finish()
-      return (value, message.descriptors)
-    } catch { throw .start(error) }
+    do throws(WireError) { return (try Value(wire: message.bytes), message.descriptors) } catch {
+      throw .start(error)
+    }
   }
 
   /// As a shell says it. It has started nothing: that is no success, whatever it says, and whoever took its status.

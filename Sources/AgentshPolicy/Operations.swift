@@ -45,7 +45,7 @@ package struct FileOperations: OptionSet, Sendable, Equatable {
   package init(_ operation: FileOperation) { self.init(rawValue: 1 << UInt32(operation.rawValue)) }
   package static let all = FileOperations(rawValue: (1 << UInt32(FileOperation.allCases.count)) - 1)
 
-  /// As `contains`, which is no call of a few nanoseconds where it is not specialized, as in other modules.
+  /// As `contains`, which goes through the protocol's tables in other modules, where nothing specializes it.
   package func has(_ operation: FileOperation) -> Bool { rawValue & FileOperations(operation).rawValue != 0 }
 
   /// Adds `read` for `open` and the reverse.

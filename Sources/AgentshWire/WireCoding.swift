@@ -30,6 +30,21 @@ package protocol WireCodable {
   init(from reader: inout WireReader) throws(WireError)
 }
 
+extension WireCodable {
+  /// What the bytes are, with nothing behind it.
+  package init(wire bytes: [UInt8]) throws(WireError) {
+    var reader = WireReader(bytes)
+    try self.init(from: &reader)
+    try reader.finish()
+  }
+
+  package var wire: [UInt8] {
+    var writer = WireWriter()
+    writer.value(self)
+    return writer.bytes
+  }
+}
+
 /// Bytes being written; keeps its storage between frames.
 package struct WireWriter: Sendable {
   package private(set) var bytes: [UInt8] = []

@@ -138,6 +138,7 @@ import Testing
     let lock = open(place.runtime + "/agentsh/agentshd.lock", O_RDWR | O_CLOEXEC)
     try #require(lock >= 0 && eventually { flock(lock, LOCK_EX | LOCK_NB) == 0 })
     let waiting = try place.start(place.wrapping(["echo", "waited"], policy: nil, options: ["--quiet"]))
+    // Longer than a daemon takes that ends because the lock is taken, and whatever its client does then.
     Thread.sleep(forTimeInterval: 2)
     #expect(place.daemons.count == 1, "\(place.processes())")
     close(lock)

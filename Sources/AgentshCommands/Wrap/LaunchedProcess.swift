@@ -41,17 +41,11 @@ struct LaunchRequest {
 
   func start() throws(CommandFailure) -> LaunchedProcess {
     let log = try LaunchLog()
-    let ours: FileDescriptor
-    let theirs: FileDescriptor
-    do throws(SystemCallError) {
-      let pair = try UnixSocket.packetPair()
-      ours = FileDescriptor(owning: pair.0)
-      theirs = FileDescriptor(owning: pair.1)
-    } catch { throw CommandFailure(code: ExitStatus.notWrapped, "\(error)") }
-    let child = try spawn(socket: theirs.number, log: log)
+    let pair = try PacketPair()
+    let child = try spawn(socket: pair.theirs.number, log: log)
     let pidfd = FileDescriptor(owning: child.pidfd)
-    closeDescriptor(theirs.release())
-    return LaunchedProcess(pid: child.pid, pidfd: pidfd, socket: ours, log: log)
+    closeDescriptor(pair.theirs.release())
+    return LaunchedProcess(pid: child.pid, pidfd: pidfd, socket: pair.ours, log: log)
   }
 
   private func spawn(

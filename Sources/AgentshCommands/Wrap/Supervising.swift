@@ -23,25 +23,19 @@ struct Supervising: ~Copyable {
   static func begin(
     _ program: String, quiet: Bool, runtimeVariable: String?
   ) throws(CommandFailure) -> Supervising {
-    let theirs: FileDescriptor
-    let ours: FileDescriptor
-    do throws(SystemCallError) {
-      let pair = try UnixSocket.packetPair()
-      theirs = FileDescriptor(owning: pair.0)
-      ours = FileDescriptor(owning: pair.1)
-    } catch { throw CommandFailure(code: ExitStatus.notWrapped, "\(error)") }
+    let pair = try PacketPair()
     let child = clinux_fork()
     if child == 0 {
-      closeDescriptor(theirs.release())
-      return Supervising(socket: ours)
+      closeDescriptor(pair.theirs.release())
+      return Supervising(socket: pair.ours)
     }
     // Ends here, also where this throws: our child notices that nobody is there.
-    closeDescriptor(ours.release())
+    closeDescriptor(pair.ours.release())
     guard child > 0 else {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "no process can be made: \(errnoText(Int32(-child)))")
     }
-    let starter = Starter(pid: Int32(child), socket: theirs.number, tty: openTerminal(), quiet: quiet)
+    let starter = Starter(pid: Int32(child), socket: pair.theirs.number, tty: openTerminal(), quiet: quiet)
     let result = exec(program, .starter(starter), runtimeVariable)
     throw CommandFailure(
       code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(Int32(-result)))")
@@ -62,9 +56,7 @@ struct Supervising: ~Copyable {
   }
 
   private func send(_ value: some WireCodable, _ descriptors: [Int32]) -> Bool {
-    var writer = WireWriter()
-    writer.value(value)
-    do throws(HandOver.Failure) { try HandOver.send(writer.bytes, descriptors, on: socket.number) } catch {
+    do throws(HandOver.Failure) { try HandOver.send(value.wire, descriptors, on: socket.number) } catch {
       return false
     }
     return true

@@ -26,17 +26,16 @@ struct Wrap {
     let request = StartRequest(
       session: options.session, create: wanted, wrapInit: startRequest(program, place, supervise: supervise))
     try WrapSession.ask(request, place.client)
-    guard supervise else {
-      let session = try answer(to: request, at: place)
-      do throws(CommandFailure) { return try accompany(program, session, descriptors, at: place) } catch {
-        session.discard()
-        throw error
-      }
+    let supervising: Supervising?
+    if supervise {
+      supervising = try Supervising.begin(
+        place.supervisor, quiet: options.quiet, runtimeVariable: place.daemon.runtimeVariable)
+    } else {
+      supervising = nil
     }
-    let supervising = try Supervising.begin(
-      place.supervisor, quiet: options.quiet, runtimeVariable: place.daemon.runtimeVariable)
     let session = try answer(to: request, at: place)
     do throws(CommandFailure) {
+      guard let supervising else { return try accompany(program, session, descriptors, at: place) }
       if try launch(program, session, descriptors, at: place, for: supervising) {
         supervising.awaitDismissal()
         return 0
