@@ -66,6 +66,7 @@ let libraries: [(String, [String], [Target.Dependency])] = [
     ],
     []
   ),
+  ("AgentshLauncher", ["AgentshWire", "Seccomp", "Landlock", "LinuxSystem", "CLinux"], []),
   ("AgentshAPI", ["AgentshWire"], []),
   (
     "AgentshSession",
@@ -86,8 +87,8 @@ let libraries: [(String, [String], [Target.Dependency])] = [
   (
     "AgentshCommands",
     [
-      "AgentshClient", "AgentshAPI", "AgentshConfig", "AgentshPolicy", "AgentshEvent", "AgentshWire",
-      "LinuxSystem", "CLinux",
+      "AgentshClient", "AgentshLauncher", "AgentshAPI", "AgentshConfig", "AgentshPolicy", "AgentshEvent",
+      "AgentshWire", "LinuxSystem", "CLinux",
     ],
     [arguments]
   ),
@@ -96,7 +97,7 @@ let executables: [(String, [String], [LinkerSetting])] = [
   ("agentsh", ["AgentshCommands"], staticWithEssentials),
   ("agentshd", ["AgentshServer"], staticSwift),
   ("agentsh-supervisor", ["AgentshEnforcement", "AgentshWire", "LinuxSystem", "CLinux"], staticExecutable),
-  ("agentsh-launch", ["AgentshWire", "Seccomp", "Landlock", "LinuxSystem", "CLinux"], staticExecutable),
+  ("agentsh-launch", ["AgentshLauncher", "AgentshWire", "LinuxSystem", "CLinux"], staticExecutable),
 ]
 let tests: [(String, [String])] = [
   ("AgentshPolicyTests", ["AgentshPolicy"]),

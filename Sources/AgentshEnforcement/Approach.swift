@@ -98,8 +98,9 @@ extension Starter {
   /// Where the listener is to be handed in. Blocks until the daemon has answered.
   func handIn() throws(Supervisor.Failure) -> HandIn { try take(descriptors: 0).0 }
 
-  /// Whom to supervise. Blocks until the launcher runs.
+  /// Whom to supervise: all that there is to be told. Blocks until the launcher runs.
   func arguments() throws(Supervisor.Failure) -> SupervisorArguments {
+    defer { closeDescriptor(socket) }
     let (started, descriptors): (Started, [Int32]) = try take(descriptors: Started.descriptorCount)
     guard let arguments = SupervisorArguments(self, started, descriptors) else {
       throw .start(.truncated(offset: 0, wanted: Started.descriptorCount - descriptors.count))

@@ -132,7 +132,6 @@ package final class Supervisor: Sendable {
       fail("the launcher is gone")
       return Self.ownFailure
     }
-    if let starter = arguments.starter { closeDescriptor(starter) }
     var loop = MainLoop(self)
     let status = loop.run()
     return finish(status, stored: loop.drain(milliseconds: 5000))

@@ -39,8 +39,3 @@ extension Supervisor.Failure {
 package func reportUsage() {
   writeError("agentsh-supervisor: not started by hand; `agentsh wrap -- COMMAND` starts it\n")
 }
-
-/// `exit_group(2)`: threads that wait in the kernel are not waited for.
-package func exitProcess(_ code: Int32) -> Never {
-  while true { rawCall(Int(SYS_exit_group), Int(code)) }
-}

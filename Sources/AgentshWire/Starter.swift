@@ -1,4 +1,4 @@
-/// The child of a supervisor that was the client: it goes on as the client, asks the daemon, and starts the launcher.
+/// The child of a supervisor that was the client: it goes on as the client, asks the daemon, and becomes the command.
 package struct Starter: Equatable, Sendable {
   package let pid: Int32
   /// SOCK_SEQPACKET: two messages come, `HandIn` and `Started`. It ends without them when the start has failed; the person

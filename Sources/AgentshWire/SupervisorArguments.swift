@@ -20,8 +20,6 @@ package struct SupervisorArguments: Equatable, Sendable {
   /// A memory file with a `RestartPlan`, for a target that was started unsupervised and begins again under the launcher.
   package var restart: Int32?
   package var quiet = false
-  /// The starter, our other child, ends when this is closed.
-  package var starter: Int32?
   /// Ptrace mode: the target is traced, and sends no listener.
   package var traces = false
 
@@ -39,7 +37,6 @@ package struct SupervisorArguments: Equatable, Sendable {
     self.init(.launcher(socket: descriptors[0]), target: started.target, pidfd: descriptors[1])
     log = descriptors[2]
     tty = starter.tty
-    self.starter = starter.socket
     quiet = starter.quiet
     traces = started.traces
   }
@@ -56,6 +53,6 @@ package struct SupervisorArguments: Equatable, Sendable {
       case .given(let channel, let listener): [channel] + [listener].compactMap { $0 }
       case .launcher(let socket): [socket]
       }
-    return first + [pidfd] + [tty, log, spool, group, restart, starter].compactMap { $0 }
+    return first + [pidfd] + [tty, log, spool, group, restart].compactMap { $0 }
   }
 }

@@ -188,23 +188,9 @@ static int spawn_child(void *argument)
   _exit(127);
 }
 
-struct clone_call { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
-
-/* clone3, of which libc knows nothing: on a stack of its own the child calls body at once, for there is nothing to return to. */
-static long clone3_call(const struct clone_call *call, int (*body)(void *), void *argument)
-{
-  register long r8 __asm__("r8") = (long)body;
-  register long r9 __asm__("r9") = (long)argument;
-  long result;
-  __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tmov %%r9, %%rdi\n\tcall *%%r8\n\thlt\n1:"
-                   : "=a"(result) : "a"(SYS_clone3), "D"(call), "S"(sizeof *call), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-  return result;
-}
-
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
 {
   enum { SIZE = 64 * 1024 };
-  int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (request->sibling ? CLONE_PARENT : 0);
   struct spawn_state state = { .request = request };
   sigset_t all;
   char *stack = (char *)clinux_syscall(SYS_mmap, 0, SIZE, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
@@ -213,13 +199,7 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   *pidfd = -1;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &state.mask);
-  long pid;
-  if (request->in_group) {
-    struct clone_call call = {
-      .flags = (uint64_t)flags | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .pidfd = (uint64_t)pidfd,
-      .exit_signal = request->sibling ? 0 : SIGCHLD /* a sibling has ours */, .stack = (uint64_t)stack, .stack_size = SIZE, .cgroup = (uint64_t)request->group };
-    pid = clone3_call(&call, spawn_child, &state);
-  } else pid = RESULT(clone(spawn_child, stack + SIZE, flags | SIGCHLD, &state, pidfd));
+  long pid = RESULT(clone(spawn_child, stack + SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &state, pidfd));
   sigprocmask(SIG_SETMASK, &state.mask, NULL);
   clinux_syscall(SYS_munmap, (long)stack, SIZE, 0, 0, 0, 0);
   if (pid < 0) return pid;
@@ -231,6 +211,23 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
     return state.error;
   }
   return pid;
+}
+
+struct clone_call { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
+
+long clinux_be_reborn(int group)
+{
+  struct clone_call call = { .flags = CLONE_VM | CLONE_PARENT | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .cgroup = (uint64_t)group };
+  sigset_t all, before;
+  long result;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  clinux_syscall(SYS_set_tid_address, 0, 0, 0, 0, 0, 0); /* nothing is written into the child's memory at our end */
+  /* Both are on this stack, where the child returns at once: what was the parent ends without it. */
+  __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjle 1f\n\txor %%edi, %%edi\n0:\tmov $231 /* exit_group */, %%eax\n\tsyscall\n\tjmp 0b\n1:"
+                   : "=a"(result) : "a"(SYS_clone3), "D"(&call), "S"(sizeof call) : "rcx", "r11", "memory");
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  return result;
 }
 
 static void quiet(int signal) { (void)signal; }

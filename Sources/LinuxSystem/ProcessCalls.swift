@@ -82,3 +82,8 @@ package func monotonicClock() -> UInt64 {
   _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
   return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
+
+/// `exit_group(2)`: threads that wait in the kernel are not waited for.
+package func exitProcess(_ code: Int32) -> Never {
+  while true { rawCall(Int(SYS_exit_group), Int(code)) }
+}

@@ -1,5 +1,6 @@
 import AgentshEnforcement
 import AgentshWire
+import LinuxSystem
 
 /// `agentsh-supervisor`: started by the client or the daemon, never by hand (`SupervisorCommand`).
 func supervise(_ words: [String]) -> Int32 {

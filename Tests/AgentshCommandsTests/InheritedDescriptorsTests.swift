@@ -58,12 +58,4 @@ import Testing
     let flags = "--jobserver-auth=\(directory),\(directory)"
     #expect(try InheritedDescriptors(asked: [], makeFlags: flags).kept.isEmpty)
   }
-
-  @Test func oursTakeTheGapsBetweenKeptOnes() {
-    #expect(DescriptorLayout(kept: []).table(socket: 20, log: 21) == [0, 1, 2, 20, 21])
-    let layout = DescriptorLayout(kept: [3, 4, 7])
-    #expect(layout.socket == 5)
-    #expect(layout.log == 6)
-    #expect(layout.table(socket: 20, log: 21) == [0, 1, 2, 3, 4, 20, 21, 7])
-  }
 }

@@ -98,7 +98,6 @@ import Testing
     let started = Started(target: 501, traces: true)
     var expected = SupervisorArguments(.launcher(socket: 20), target: 501, pidfd: 21)
     (expected.log, expected.tty, expected.quiet, expected.traces) = (22, 8, true, true)
-    expected.starter = 7
     #expect(expected.launchSocket == 20)
     #expect(SupervisorArguments(starter, started, [20, 21, 22]) == expected)
     for descriptors: [Int32] in [[], [20, 21], [20, 21, 22, 23]] {

@@ -70,16 +70,17 @@ struct CgroupTests {
     }
   }
 
-  @Test("a process is born in the group that it is started in, and none where that is none or not ours")
+  @Test("a process is born again in the group that it names, as its parent's, and goes on where that is none or not ours")
   func born() throws {
     let plain = openAt(AT_FDCWD, PathText("/tmp"), flags: O_PATH | O_CLOEXEC)
-    #expect(Self.spawn(in: Int32(plain)) == -Int(EBADF))
+    #expect(Self.bear(in: Int32(plain)) == -Int(EBADF))
     closeDescriptor(Int32(plain))
     guard let tree = try? CgroupTree.make(named: "agentsh-kernel-born-\(getpid())") else { return }
     let directory = FileDescriptor(
       owning: Int32(openAt(AT_FDCWD, PathText(tree.path), flags: O_PATH | O_CLOEXEC)))
-    let pid = Self.spawn(in: directory.number)
+    let pid = Self.bear(in: directory.number)
     try #require(pid > 0)
+    #expect(kill(pid_t(pid), 0) == 0)
     #expect(CgroupPlace.group(of: Int32(pid)).flatMap(CgroupPlace.directory(of:)) == tree.path)
     try tree.kill()
     #expect(waitpid(pid_t(pid), nil, 0) == pid_t(pid))
@@ -87,33 +88,37 @@ struct CgroupTests {
     let child = clinux_fork()
     if child == 0 {
       _exit(
-        rawCall(Int(SYS_setresuid), 4242, 4242, 4242) == 0 && Self.spawn(in: directory.number) == -Int(EACCES)
+        rawCall(Int(SYS_setresuid), 4242, 4242, 4242) == 0 && Self.bear(in: directory.number) == -Int(EACCES)
           ? 0 : 1)
     }
     var status: Int32 = 0
     _ = waitpid(pid_t(child), &status, 0)
     #expect(status == 0 || getuid() != 0)
     try tree.remove()
-    #expect(Self.spawn(in: directory.number) == -Int(ENOENT))
+    #expect(Self.bear(in: directory.number) == -Int(ENOENT))
   }
 
-  /// The pid of a `sleep`, or the negative errno.
-  private static func spawn(in group: Int32) -> Int {
-    var words: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
-    defer { for word in words { free(word) } }
-    var (pidfd, stage): (Int32, Int32) = (-1, 0)
-    var request = clinux_spawn()
-    let pid = "/bin/sleep".withCString { path in
-      words.withUnsafeMutableBufferPointer {
-        request.path = path
-        request.argv = UnsafePointer($0.baseAddress)
-        request.envp = UnsafePointer($0.baseAddress! + 2)
-        (request.in_group, request.group) = (1, group)
-        return clinux_spawn(&request, &pidfd, &stage)
-      }
+  /// The pid of a child that waits for its end where it was born, or the negative errno.
+  private static func bear(in group: Int32) -> Int {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { return -Int(errno) }
+    let (reading, writing) = (ends[0], ends[1])
+    var told: Int32 = 0
+    let child = pid_t(clinux_fork())
+    if child == 0 {
+      let born = clinux_be_reborn(group)
+      told = born < 0 ? Int32(born) : getpid()
+      write(writing, &told, 4)
+      while born == 0 { pause() }
+      _exit(0)
     }
-    if pid > 0 { close(pidfd) }
-    return pid
+    close(writing)
+    defer { close(reading) }
+    guard read(reading, &told, 4) == 4 else { return -Int(EIO) }
+    var status: Int32 = 1
+    // What called has ended in each case.
+    guard waitpid(child, &status, 0) == child, status == 0, told != child else { return -Int(ECHILD) }
+    return Int(told)
   }
 
   private static func use(_ tree: borrowing CgroupTree) throws {

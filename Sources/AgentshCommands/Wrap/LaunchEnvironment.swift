@@ -1,7 +1,7 @@
 package import AgentshAPI
 import AgentshPolicy
 
-/// The environment of the launcher, from which it takes its own variables away again before the command runs.
+/// The environment of the command.
 package struct LaunchEnvironment: Sendable, Equatable {
   /// `NAME=value`, each name once.
   package private(set) var entries: [[UInt8]]
@@ -44,6 +44,10 @@ package struct LaunchEnvironment: Sendable, Equatable {
     for (name, value) in variables.sorted(by: { $0.key < $1.key }) where !name.isEmpty {
       entries.append(Array((name + "=" + value).utf8))
     }
+  }
+
+  package mutating func remove(_ names: [String]) {
+    entries.removeAll { entry in names.contains { entry.starts(with: ($0 + "=").utf8) } }
   }
 
   private static func sentence(_ error: EnvironmentError) -> String {

@@ -17,6 +17,9 @@ struct LaunchLog: ~Copyable {
     }
   }
 
+  /// Leaves it open.
+  consuming func release() -> Int32 { file.release() }
+
   /// Its lines so far, without the launcher's name.
   var lines: [String] {
     var buffer = [UInt8](repeating: 0, count: Self.limit)

@@ -6,8 +6,8 @@ import LinuxSystem
 /// The way to the supervisor that this process's parent has become.
 ///
 /// `agentsh wrap` becomes `agentsh-supervisor` as soon as it has its daemon, and a child goes on as the client: so the
-/// supervisor gets ready while the daemon answers. The child starts the launcher as a child of its parent, which may
-/// read the tree's memory as that (DECISIONS 2), and ends. `fork(2)`, `execve(2)`, CLONE_PARENT in `clone(2)`. ADR 53
+/// supervisor gets ready while the daemon answers. The child becomes the command, whose memory the supervisor may read as
+/// its parent (DECISIONS 2). `fork(2)`, `execve(2)`. ADR 53, 54
 struct Supervising: ~Copyable {
   private let socket: FileDescriptor
 
@@ -44,15 +44,15 @@ struct Supervising: ~Copyable {
   /// Tells where the listener is to be handed in. False when nobody is there any more, who has told the person why.
   func tell(_ handIn: HandIn) -> Bool { send(handIn, []) }
 
-  /// Blocks until the supervisor has let the launcher go on, or has ended. Our own end would be work for the daemon while
-  /// others wait for it.
-  func awaitDismissal() { _ = HandOver.receive(from: socket.number, bytes: 1, descriptors: 0) }
-
-  /// Gives the launcher, which is the supervisor's from now on. False as above.
-  func give(_ launched: borrowing LaunchedProcess, traces: Bool) -> Bool {
-    send(
-      Started(target: launched.pid, traces: traces),
-      [launched.socket.number, launched.pidfd.number, launched.log.number])
+  /// Gives this process, which is about to become the command: it is the supervisor's from now on. False as above.
+  func give(socket: Int32, log: borrowing LaunchLog, traces: Bool) throws(CommandFailure) -> Bool {
+    let opened = openPidfd(currentProcess())
+    guard opened >= 0 else {
+      throw CommandFailure(code: ExitStatus.notWrapped, "pidfd_open: \(errnoText(Int32(-opened)))")
+    }
+    let pidfd = FileDescriptor(owning: Int32(opened))
+    return send(
+      Started(target: currentProcess(), traces: traces), [socket, pidfd.number, log.number])
   }
 
   private func send(_ value: some WireCodable, _ descriptors: [Int32]) -> Bool {

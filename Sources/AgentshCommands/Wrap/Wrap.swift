@@ -9,8 +9,8 @@ struct Wrap {
   let options: WrapOptions
   let context: ProcessContext
 
-  /// Ends as the supervisor, in a child of it with 0 once that has all it needs, or, under a daemon of another uid, with the
-  /// agent's exit code. Throws when the command never ran.
+  /// Ends as the supervisor, in a child of it as the command, or, under a daemon of another uid, with the agent's exit code.
+  /// Throws when the command never ran.
   func run() throws(CommandFailure) -> Int32 {
     try Confinement.refuse(context)
     let lookup = CommandLookup(searchPath: context.value(of: "PATH"), directory: context.directory)
@@ -35,11 +35,8 @@ struct Wrap {
     }
     let session = try answer(to: request, at: place)
     do throws(CommandFailure) {
-      guard let supervising else { return try accompany(program, session, descriptors, at: place) }
-      if try launch(program, session, descriptors, at: place, for: supervising) {
-        supervising.awaitDismissal()
-        return 0
-      }
+      guard let supervising else { return try accompany(program, session, descriptors, place.daemon) }
+      try becomeCommand(program, session, descriptors, for: supervising)
     } catch {
       session.discard()
       throw error
@@ -51,7 +48,6 @@ struct Wrap {
   /// What is there before anything is asked for.
   private struct Place {
     let daemon: Daemon
-    let launcher: String
     let supervisor: String
     let client: APIClient
   }
@@ -60,8 +56,7 @@ struct Wrap {
     do throws(ClientError) {
       let daemon = try context.daemon()
       return Place(
-        daemon: daemon, launcher: try daemon.programs.path(of: "agentsh-launch"),
-        supervisor: try daemon.programs.path(of: "agentsh-supervisor"),
+        daemon: daemon, supervisor: try daemon.programs.path(of: "agentsh-supervisor"),
         client: try daemon.connect(
           context.daemonOptions(socket: options.socket, config: options.config, start: true)))
     } catch {
@@ -87,39 +82,40 @@ struct Wrap {
     }
   }
 
-  /// Starts the launcher as the supervisor's. False when the supervisor is gone, who has told the person why.
-  private func launch(
-    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, at place: Place,
+  /// Becomes the command, as the supervisor's. Returns when that is gone, who has told the person why.
+  private func becomeCommand(
+    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors,
     for supervising: borrowing Supervising
-  ) throws(CommandFailure) -> Bool {
+  ) throws(CommandFailure) {
     let response = session.response
-    guard supervising.tell(try ListenerHandOver(response, daemon: session.client.peer).handIn) else {
-      return false
-    }
-    let request = try launchRequest(program, session, descriptors, at: place, isSibling: true)
-    let launched = try request.start()
+    guard supervising.tell(try ListenerHandOver(response, daemon: session.client.peer).handIn) else { return }
+    let launch = try commandLaunch(program, session, descriptors)
+    let log = try LaunchLog()
+    let pair = try PacketPair()
     for sentence in response.degraded ?? [] { Output.note("agentsh: not enforced: \(sentence)") }
-    if supervising.give(launched, traces: response.ptraceMode == true) { return true }
-    launched.abandon()
-    return false
+    if let group = response.controlGroup { beReborn(in: group) }
+    guard
+      try supervising.give(socket: pair.ours.number, log: log, traces: response.ptraceMode == true)
+    else { return }
+    closeDescriptor(pair.ours.release())
+    launch.become(socket: pair.theirs.release(), log: log.release())
   }
 
-  private func launchRequest(
-    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, at place: Place,
-    isSibling: Bool
-  ) throws(CommandFailure) -> LaunchRequest {
+  private func commandLaunch(
+    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors
+  ) throws(CommandFailure) -> CommandLaunch {
     let environment = try session.environment(context.environment)
-    return LaunchRequest(
-      program: place.launcher, command: commandBytes(program, environment), environment: environment,
-      descriptors: descriptors, group: session.response.controlGroup, isSibling: isSibling)
+    return CommandLaunch(
+      plan: try session.plan(), command: commandBytes(program, environment), environment: environment,
+      descriptors: descriptors)
   }
 
   /// The daemon has the supervisor: we give it the listener, and are the agent's parent and nothing more.
   private func accompany(
-    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, at place: Place
+    _ program: String, _ session: WrapSession, _ descriptors: InheritedDescriptors, _ daemon: Daemon
   ) throws(CommandFailure) -> Int32 {
     let handOver = try ListenerHandOver(session.response, daemon: session.client.peer)
-    let launched = try launchRequest(program, session, descriptors, at: place, isSibling: false).start()
+    let launched = try commandLaunch(program, session, descriptors).start()
     let listener = try launched.listener()
     for sentence in (session.response.degraded ?? []) + launched.log.degraded {
       Output.note("agentsh: not enforced: \(sentence)")
@@ -131,7 +127,7 @@ struct Wrap {
     }
     // The supervisor has its own copy; with ours open the tree would wait for answers after that one's end.
     closeDescriptor(listener.release())
-    return wait(for: launched, session, place.daemon)
+    return wait(for: launched, session, daemon)
   }
 
   private func wait(

@@ -1,5 +1,7 @@
 import AgentshAPI
 import AgentshClient
+import AgentshLauncher
+import AgentshWire
 import LinuxSystem
 
 /// The session that a command is wrapped into, one that exists or one made for it, and the daemon's word on the start.
@@ -80,15 +82,27 @@ struct WrapSession {
     }
   }
 
-  /// What the launcher is started with: filtered, then what identifies the session, the operator's, the launcher's.
+  /// What the command gets: filtered, then what identifies the session, and the operator's. None of the launcher's own,
+  /// which somebody may have set around us.
   func environment(_ inherited: [[UInt8]]) throws(CommandFailure) -> LaunchEnvironment {
     var environment = try LaunchEnvironment(
       filtering: inherited, by: response.envPolicy ?? EnvironmentPolicy())
     environment.set(["AGENTSH_SESSION_ID": id])
     if response.safeToBypassShellShim == true { environment.set(["AGENTSH_IN_SESSION": "1"]) }
     environment.set(response.envInject ?? [:])
-    environment.set(response.wrapperEnv ?? [:])
+    environment.remove(LauncherVariables.all)
     return environment
+  }
+
+  func plan() throws(CommandFailure) -> LaunchPlan {
+    let reason: String
+    do throws(WireError) {
+      if let text = response.wrapperEnv?[LauncherVariables.plan] { return try LaunchPlan(hex: text) }
+      reason = "the daemon gave none"
+    } catch { reason = "\(error)" }
+    throw CommandFailure(
+      code: ExitStatus.notWrapped, "\(LaunchFailure.badPlan.sentence): \(reason)",
+      hint: "client and daemon of one version? `agentsh server status` says which runs")
   }
 
   /// Takes a session away that nothing ran in.

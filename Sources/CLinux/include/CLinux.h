@@ -91,7 +91,7 @@ long clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, int ca
  * exit signal and runs nothing else. The last one's result plus CLINUX_CALLS_BASE is added to the eventfd. Returns its pid. */
 enum { CLINUX_CALLS_BASE = 4096 };
 long clinux_calls_start(const long *calls, int count, int told);
-/* fork(2), for tests and probes that must do something irrevocable; never in a program with threads that hold locks. */
+/* fork(2), for what is irrevocable; never in a program with threads that hold locks. */
 long clinux_fork(void);
 
 enum { CLINUX_SPAWN_DESCRIPTORS = 256 };
@@ -109,13 +109,15 @@ struct clinux_spawn {
   int no_new_privs;        /* 1: no execve gives the child more rights */
   int death_signal;        /* 0, or PR_SET_PDEATHSIG; fires when the spawning THREAD ends */
   unsigned long keep_caps; /* with set_ids: capability bits that stay permitted, effective and ambient */
-  int in_group;            /* 1: the child is born in the control group whose directory `group` is; EACCES where it is not ours */
-  int group;
-  int sibling;             /* 1: the child is our parent's, not ours; only the parent can wait for it */
   unsigned long keep_ignored; /* bit s-1: signal s keeps its disposition if that is "ignored"; the rest is reset */
 };
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
+
+/* Goes on as another process in the control group whose directory `group` is, with the same memory, descriptors and parent; the
+ * one that called ends with 0. No other thread may run, no signal have a handler. 0, or -errno in the process that called: EACCES
+ * where the group is not ours. Whoever is born there need not be moved, for which the kernel takes up to 15 ms. clone3(2) */
+long clinux_be_reborn(int group);
 
 /* sigaction(2) with a disposition; SIG_IGN and handlers are function-like for Swift. */
 static const int CLINUX_SIGNAL_DEFAULT = 0, CLINUX_SIGNAL_IGNORE = 1, CLINUX_SIGNAL_QUIET = 2;

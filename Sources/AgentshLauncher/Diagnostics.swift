@@ -1,12 +1,12 @@
-import AgentshWire
+package import AgentshWire
 import LinuxSystem
 
 /// A step that failed, and what the kernel said about it.
-struct LaunchError: Error {
-  let failure: LaunchFailure
+package struct LaunchError: Error {
+  package let failure: LaunchFailure
   let detail: String
 
-  init(_ failure: LaunchFailure, _ detail: String) {
+  package init(_ failure: LaunchFailure, _ detail: String) {
     self.failure = failure
     self.detail = detail
   }
@@ -20,19 +20,18 @@ struct LaunchError: Error {
   }
 }
 
-/// Where diagnostics go: `AGENTSH_WRAPPER_LOG_FD`, else nowhere. The agent's stderr is never ours; only a wrong command
-/// line, typed by a person, is answered there.
-struct Diagnostics {
+/// Where diagnostics go. The agent's stderr is never ours.
+package struct Diagnostics {
   let descriptor: Int32?
 
-  func report(_ error: LaunchError) {
-    let detail = error.detail.isEmpty ? "" : ": " + error.detail
-    write(error.failure.sentence + detail, to: descriptor ?? (error.failure == .usage ? 2 : nil))
+  /// - Parameter descriptor: nil: nowhere.
+  package init(descriptor: Int32?) { self.descriptor = descriptor }
+
+  package func report(_ error: LaunchError) {
+    note(error.failure.sentence + (error.detail.isEmpty ? "" : ": " + error.detail))
   }
 
-  func note(_ text: String) { write(text, to: descriptor) }
-
-  private func write(_ text: String, to descriptor: Int32?) {
+  func note(_ text: String) {
     guard let descriptor else { return }
     let bytes = Array("agentsh-launch: \(text)\n".utf8)
     // SAFETY: the kernel reads `bytes` during the call.

@@ -2,25 +2,14 @@ import AgentshWire
 import CLinux
 import LinuxSystem
 
-/// Which descriptors the command gets: 0 to 2, and what `AGENTSH_KEEP_FDS` names.
+/// Which descriptors the command gets: 0 to 2, and those that are to be kept.
 struct Descriptors {
   private static let keptLimit = 64
   let kept: [Int32]
 
-  /// Reads `3,7,12`: decimal numbers over 2 of descriptors that are open and no directories, from which every path below
-  /// could be reached without its rule.
-  init(keeping list: String?) throws(LaunchError) {
-    var kept: [Int32] = []
-    for word in (list ?? "").utf8.split(
-      separator: UInt8(ascii: ","), omittingEmptySubsequences: list?.isEmpty != false)
-    {
-      let text = String(decoding: word, as: UTF8.self)
-      guard word.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = Int32(text), number > 2 else {
-        throw LaunchError(.badKeptDescriptor, "'\(text)' is no descriptor over 2")
-      }
-      try Self.inspect(number)
-      kept.append(number)
-    }
+  /// Those kept must be open and no directories, from which every path below could be reached without its rule.
+  init(keeping kept: [Int32]) throws(LaunchError) {
+    for number in kept { try Self.inspect(number) }
     guard kept.count <= Self.keptLimit else {
       throw LaunchError(.badKeptDescriptor, "more than \(Self.keptLimit)")
     }

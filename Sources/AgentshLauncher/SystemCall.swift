@@ -13,7 +13,6 @@ enum SystemCall {
   static let capget = 125
   static let capset = 126
   static let prctl = 157
-  static let exitGroup = 231
   static let newfstatat = 262
   static let faccessat = 269
   static let pidfdOpen = 434
