@@ -38,7 +38,7 @@ package struct PolicySelection: Sendable, Equatable {
     switch readAll(path, limit: 1 << 20) {
     case .failure(let error): throw CommandFailure(code: code, "the policy \(path) cannot be read: \(error)")
     case .success(let bytes):
-      guard let text = String(validating: bytes, as: UTF8.self) else {
+      guard let text = try? String(copying: UTF8Span(validating: bytes.span)) else {
         throw CommandFailure(code: code, "the policy \(path) is not UTF-8")
       }
       request.policyText = text

@@ -34,7 +34,7 @@ package struct ProcessContext: Sendable, Equatable {
   package func value(of name: String) -> String? {
     let prefix = Array((name + "=").utf8)
     guard let entry = environment.first(where: { $0.starts(with: prefix) }) else { return nil }
-    return String(validating: entry[prefix.count...], as: UTF8.self)
+    return try? String(copying: UTF8Span(validating: entry.span.extracting(prefix.count...)))
   }
 
   /// Relative paths are below the current directory. Nothing is resolved.

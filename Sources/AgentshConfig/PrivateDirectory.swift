@@ -41,7 +41,7 @@ package enum PrivateDirectory {
     _ path: String, _ names: [String]
   ) throws(PrivateDirectoryError) -> FileDescriptor? {
     do throws(SystemCallError) {
-      return try openDirectory(at: AT_FDCWD, "/" + names.joined(separator: "/"), flags: O_NOFOLLOW)
+      return try openDirectory(at: AT_FDCWD, names.reduce("") { $0 + "/" + $1 }, flags: O_NOFOLLOW)
     } catch {
       if error.errno == ENOENT { return nil }
       // ELOOP or ENOTDIR: a link or a file stands there.

@@ -28,7 +28,7 @@ struct Confinement {
       let everywhere =
         plan.mediate.contains(.userNamespaces) ? plan.landlock.first { $0.path == "/" }?.access ?? 0 : 0
       let ruleset = try Ruleset(
-        network: mediated, scope: mediated ? [.signals, .abstractSockets] : .signals,
+        network: mediated, scope: mediated ? .all : .signals,
         free: AccessRights(rawValue: everywhere))
       for grant in plan.landlock {
         _ = try ruleset.grant(AccessRights(rawValue: grant.access), beneath: grant.path)

@@ -35,7 +35,8 @@ struct Descriptors {
     let log = log.flatMap { $0 > 2 ? $0 : nil }
     if let log { try Self.closeOnExec(log) }
     var first = 3
-    for number in Set(kept + (log.map { [$0] } ?? [])).sorted() {
+    // One that comes twice has nothing before it.
+    for number in (kept + (log.map { [$0] } ?? [])).sorted() where Int(number) >= first {
       if Int(number) > first { try Self.close(first, Int(number) - 1) }
       first = Int(number) + 1
     }

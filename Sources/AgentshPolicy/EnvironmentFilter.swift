@@ -9,14 +9,6 @@ package enum EnvironmentError: Error, Equatable, Sendable {
 /// What of an environment reaches the agent (`env_policy`): `deny` first; then, with an `allow` list, only what it
 /// names; then never what is in `SecretVariables`, unless `allow` has its exact name. environ(7)
 package struct EnvironmentFilter: Sendable {
-  package typealias Variable = (name: String, value: String)
-
-  package struct Result {
-    package var kept: [Variable] = []
-    /// Names only: the values are often secrets.
-    package var removed: [String] = []
-  }
-
   private let allow: [Glob]
   private let exactlyAllowed: Set<String>
   private let deny: [Glob]
@@ -39,23 +31,26 @@ package struct EnvironmentFilter: Sendable {
     try self.init(allow: rules.allow, deny: rules.deny, maxBytes: rules.maxBytes, maxKeys: rules.maxKeys)
   }
 
-  /// Keeps what may pass, in its order. Throws when that is more than the maximum: then the command does not start.
-  package func filter(_ variables: [Variable]) throws(EnvironmentError) -> Result {
-    var result = Result()
+  /// Keeps what may pass of `NAME=value` entries, in their order. Throws when that is more than the maximum: then the command
+  /// does not start.
+  ///
+  /// Of a name that comes twice the first counts, as getenv(3) has it. A name that is not UTF-8 cannot be judged, and does not
+  /// pass.
+  package func filter(_ entries: [[UInt8]]) throws(EnvironmentError) -> [[UInt8]] {
+    var kept: [[UInt8]] = []
+    var seen: Set<String> = []
     var bytes = 0
-    for variable in variables {
-      if passes(variable.name) {
-        result.kept.append(variable)
-        bytes += variable.name.utf8.count + variable.value.utf8.count + 2
-      } else {
-        result.removed.append(variable.name)
-      }
+    for entry in entries {
+      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > 0,
+        let name = try? String(copying: UTF8Span(validating: entry.span.extracting(..<equals))),
+        seen.insert(name).inserted, passes(name)
+      else { continue }
+      kept.append(entry)
+      bytes += entry.count + 1
     }
-    if let maxKeys, result.kept.count > maxKeys {
-      throw .tooManyKeys(count: result.kept.count, maximum: maxKeys)
-    }
+    if let maxKeys, kept.count > maxKeys { throw .tooManyKeys(count: kept.count, maximum: maxKeys) }
     if let maxBytes, bytes > maxBytes { throw .tooManyBytes(count: bytes, maximum: maxBytes) }
-    return result
+    return kept
   }
 
   /// Whether a variable of this name reaches the agent.

@@ -1,11 +1,13 @@
 /// The variables that no agent inherits unless its policy names them: those that make loaders, interpreters and tools
 /// run other code, and those that hold credentials.
 package enum SecretVariables {
-  /// Whether `name` is one, in any case of its letters.
+  /// Whether `name` is one, in any case of its (ASCII) letters.
   package static func contains(_ name: String) -> Bool {
-    let upper = name.uppercased()
-    return exact.contains(upper) || prefixes.contains { upper.hasPrefix($0) }
-      || suffixes.contains { upper.hasSuffix($0) }
+    // By bytes: whether a string ends in another is asked character by character.
+    let upper = name.utf8.map { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") ? $0 & ~0x20 : $0 }
+    return prefixes.contains { upper.starts(with: $0.utf8) }
+      || suffixes.contains { upper.suffix($0.utf8.count).elementsEqual($0.utf8) }
+      || exact.contains(String(decoding: upper, as: UTF8.self))
   }
 
   private static let exact: Set<String> = [

@@ -43,7 +43,7 @@ package enum AgentshDaemon {
       let routes = Routes(services: services, director: director, activity: activity)
       var group = ServiceGroupConfiguration(
         services: [
-          .init(service: application(routes)),
+          .init(service: OnLoop(service: application(routes), executor: LoopExecutor(loop.next()))),
           .init(
             service: Housekeeping(services: services, director: director, activity: activity),
             successTerminationBehavior: .gracefullyShutdownGroup),
@@ -65,7 +65,7 @@ package enum AgentshDaemon {
     }
   }
 
-  /// Requests are answered on other threads; with one loop none is woken to hand a connection to another.
+  /// With one loop no thread is woken to hand a connection to another.
   private static let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
   private static func application(_ routes: Routes) -> some ApplicationProtocol {
@@ -102,6 +102,14 @@ package enum AgentshDaemon {
     DaemonSetup.removeStale(services.locations.supervisorSocket)
     services.logger.info("ended")
   }
+}
+
+/// A service whose tasks run on an event loop's thread where they have nowhere else to be.
+private struct OnLoop<Inner: Service>: Service {
+  let service: Inner
+  let executor: LoopExecutor
+
+  func run() async throws { try await withTaskExecutorPreference(executor) { try await service.run() } }
 }
 
 /// What is done every second: the end of an idle daemon, heartbeats of streams, old events.

@@ -63,6 +63,7 @@ extension Routes {
     let body = ResponseBody { writer in
       routes.activity.enter()
       defer { routes.activity.leave() }
+      // On the loop, as the connection's task is: what may block in it runs elsewhere.
       try await routes.follow(session, from: start, wakes, &writer)
       try await writer.finish(nil)
     }

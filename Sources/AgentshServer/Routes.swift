@@ -65,8 +65,11 @@ struct Routes: Sendable {
     let router = Router(context: PeerContext.self)
     router.add(middleware: PeerMiddleware(director: director, activity: activity))
     for (method, path, handler) in Self.table {
+      // A start is waited for, and blocks on a thread of its own only.
+      let staysOnLoop = path == Route.launches
       router.on(RouterPath(path), method: method) { request, context in
-        try await handler(self, request, context)
+        if staysOnLoop { return try await handler(self, request, context) }
+        return try await offLoop { try await handler(self, request, context) }
       }
     }
     return router

@@ -19,7 +19,7 @@ package enum SupervisorCommand: Equatable, Sendable {
   package var descriptors: [Int32] {
     switch self {
     case .given(let arguments): arguments.descriptors
-    case .starter(let starter): [starter.socket] + [starter.tty].compactMap { $0 }
+    case .starter(let starter): starter.tty.map { [starter.socket, $0] } ?? [starter.socket]
     }
   }
 

@@ -16,7 +16,9 @@ package struct AccessRights: OptionSet, Sendable, Hashable {
   package static let deviceIoctl = Self(rawValue: 1 << 15)
 
   /// Those that have a meaning for a file that is no directory.
-  package static let onFiles: Self = [.execute, .writeFile, .readFile, .truncate, .deviceIoctl]
+  package static let onFiles = Self(
+    rawValue: execute.rawValue | writeFile.rawValue | readFile.rawValue | truncate.rawValue
+      | deviceIoctl.rawValue)
 
   /// All that this ABI has.
   package static func all(abi: Int) -> Self {

@@ -13,6 +13,8 @@ package struct Ruleset: ~Copyable {
     package static let abstractSockets = Self(rawValue: 1)
     /// No signals to processes outside. ABI 6.
     package static let signals = Self(rawValue: 2)
+    // An array literal is not specialized across modules.
+    package static let all = Self(rawValue: 3)
   }
 
   package let abi: Int

@@ -24,5 +24,5 @@ package func canonicalPlace(_ path: String) -> String? {
   guard !leaf.isEmpty, leaf != ".", leaf != "..",
     let parent = canonicalName(slash == path.startIndex ? "/" : String(path[..<slash]))
   else { return nil }
-  return (parent == "/" ? "" : parent) + "/" + leaf
+  return (parent == "/" ? "" : parent) + "/" + String(leaf)
 }

@@ -6,29 +6,13 @@ package struct LaunchEnvironment: Sendable, Equatable {
   /// `NAME=value`, each name once.
   package private(set) var entries: [[UInt8]]
 
-  /// The client's environment as the policy lets it through.
-  ///
-  /// Of a name that comes twice the first counts, as getenv(3) has it. A name that is not UTF-8 cannot be judged and is
-  /// dropped. Throws when what is left is over the policy's maximum, or its patterns are wrong.
+  /// The client's environment as the policy lets it through. Throws when what is left is over the policy's maximum, or its
+  /// patterns are wrong.
   package init(filtering environment: [[UInt8]], by policy: EnvironmentPolicy) throws(CommandFailure) {
-    var seen: Set<String> = []
-    var candidates: [(name: String, entry: [UInt8])] = []
-    for entry in environment {
-      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > 0,
-        let name = String(validating: entry[..<equals], as: UTF8.self), seen.insert(name).inserted
-      else { continue }
-      candidates.append((name, entry))
-    }
     do throws(EnvironmentError) {
-      let filter = try EnvironmentFilter(
+      entries = try EnvironmentFilter(
         allow: policy.allow ?? [], deny: policy.deny ?? [], maxBytes: policy.maxBytes, maxKeys: policy.maxKeys
-      )
-      let kept = try filter.filter(
-        candidates.map {
-          ($0.name, String(decoding: $0.entry.dropFirst($0.name.utf8.count + 1), as: UTF8.self))
-        })
-      let names = Set(kept.kept.map(\.name))
-      entries = candidates.filter { names.contains($0.name) }.map(\.entry)
+      ).filter(environment)
     } catch {
       throw CommandFailure(code: ExitStatus.notWrapped, Self.sentence(error))
     }
