@@ -52,6 +52,7 @@ struct GlobPattern: Equatable, Sendable {
   /// `path` itself and nothing else, or everything below it: no character has a meaning.
   init(literal path: String, below: Bool) {
     var elements: [Element] = []
+    elements.reserveCapacity(path.utf8.count + 2)
     for byte in path.utf8 { elements.append(Self.literal(byte)) }
     if below { elements += path == "/" ? [.somethingBelow] : [.slash, .somethingBelow] }
     alternatives = [elements]

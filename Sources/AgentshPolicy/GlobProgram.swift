@@ -34,7 +34,11 @@ struct GlobProgram: Sendable {
 
   /// nil: more than `maximumStates`.
   init?(_ patterns: [(rule: Int, pattern: GlobPattern)]) {
-    var builder = GlobProgramBuilder()
+    var most = 0
+    for (_, pattern) in patterns {
+      for alternative in pattern.alternatives { most += alternative.count + 1 }
+    }
+    var builder = GlobProgramBuilder(reserving: min(most, Self.maximumStates))
     for (rule, pattern) in patterns {
       for alternative in pattern.alternatives {
         builder.append(alternative, rule: Int32(truncatingIfNeeded: rule))
@@ -82,18 +86,26 @@ struct GlobProgram: Sendable {
     var move = [UInt64](repeating: 0, count: 2 * count * wordCount)
     var stay = move
     let representatives = classes.representatives
-    var columnsOf = [[Int]](repeating: [], count: builder.sets.count)
+    // One after the other: an array of arrays counts references for each state.
+    var columnsOf: [Int] = []
+    var ranges = [Range<Int>](repeating: 0..<0, count: builder.sets.count)
     for (number, set) in sets {
-      columnsOf[Int(number)] = representatives.indices.filter { set.contains(representatives[$0]) }
+      let start = columnsOf.count
+      for column in representatives.indices where set.contains(representatives[column]) {
+        columnsOf.append(column)
+      }
+      ranges[Int(number)] = start..<columnsOf.count
     }
-    func columns(of number: Int32) -> [Int] { number == ByteSetTable.none ? [] : columnsOf[Int(number)] }
+    func columns(of number: Int32) -> Range<Int> {
+      number == ByteSetTable.none ? 0..<0 : ranges[Int(number)]
+    }
     for (index, state) in builder.states.enumerated() {
       let (word, bit) = (index / 64, UInt64(1) << UInt64(index % 64))
-      for column in columns(of: state.moveOnBegin) { move[column * wordCount + word] |= bit }
-      for column in columns(of: state.moveOnContinue) {
-        move[(count + column) * wordCount + word] |= bit
+      for at in columns(of: state.moveOnBegin) { move[columnsOf[at] * wordCount + word] |= bit }
+      for at in columns(of: state.moveOnContinue) {
+        move[(count + columnsOf[at]) * wordCount + word] |= bit
       }
-      for column in columns(of: state.stayOnBegin) { stay[column * wordCount + word] |= bit }
+      for at in columns(of: state.stayOnBegin) { stay[columnsOf[at] * wordCount + word] |= bit }
       if state.stayOnContinue {
         for column in 0..<count { stay[(count + column) * wordCount + word] |= bit }
       }

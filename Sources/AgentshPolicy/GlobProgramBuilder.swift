@@ -31,6 +31,8 @@ struct GlobProgramBuilder {
   private(set) var states: [State] = []
   private(set) var sets = ByteSetTable()
 
+  init(reserving capacity: Int) { states.reserveCapacity(capacity) }
+
   mutating func append(_ elements: [GlobPattern.Element], rule: Int32) {
     let (entry, rest) = Self.entry(elements)
     var state = State(rule: rule)

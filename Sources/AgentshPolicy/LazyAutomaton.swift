@@ -55,8 +55,10 @@ struct LazyAutomaton: ~Copyable {
   private var contexts: [PathContext] = []
   private var memberStart: [UInt32] = []
   private var members: [UInt32] = []
-  /// Open addressing: state numbers.
-  private var table: [UInt32]
+  /// Open addressing: state numbers. It grows with them, within what is reserved: what is not used is not touched.
+  private var table: [UInt32] = []
+  /// Of each state.
+  private var hashes: [UInt32] = []
   private var isFull = false
   private var pathsSinceFull = 0
 
@@ -78,9 +80,10 @@ struct LazyAutomaton: ~Copyable {
     classOf = program.classes.classOf
     maximumStates = max(8, min(limits.states, limits.cells / columns))
     maximumMembers = max(limits.members, program.wordCount * 64)
-    var slots = 16
+    var slots = Self.firstSlots
     while slots < 2 * maximumStates { slots *= 2 }
-    table = [UInt32](repeating: 0, count: slots)
+    table.reserveCapacity(slots)
+    hashes.reserveCapacity(maximumStates)
     current = [UInt64](repeating: 0, count: program.wordCount)
     rows.reserveCapacity(maximumStates * columns)
     rules.reserveCapacity(maximumStates * operationCount)
@@ -97,7 +100,8 @@ struct LazyAutomaton: ~Copyable {
     contexts.removeAll(keepingCapacity: true)
     memberStart.removeAll(keepingCapacity: true)
     members.removeAll(keepingCapacity: true)
-    for index in table.indices { table[index] = 0 }
+    hashes.removeAll(keepingCapacity: true)
+    resize(Self.firstSlots)
     isFull = false
     pathsSinceFull = 0
     memberStart.append(0)
@@ -263,7 +267,21 @@ struct LazyAutomaton: ~Copyable {
     }
     if !mayAdd || contexts.count >= maximumStates || members.count + count > maximumMembers { return nil }
     table[slot] = UInt32(truncatingIfNeeded: contexts.count)
-    return add()
+    let state = add(hash: UInt32(truncatingIfNeeded: hash))
+    if table.count < 2 * contexts.count { resize(2 * table.count) }
+    return state
+  }
+
+  private static let firstSlots = 64
+
+  private mutating func resize(_ slots: Int) {
+    table.removeAll(keepingCapacity: true)
+    for _ in 0..<slots { table.append(0) }
+    for state in 2..<max(2, hashes.count) {
+      var slot = Int(hashes[state]) & (slots - 1)
+      while table[slot] != 0 { slot = (slot + 1) & (slots - 1) }
+      table[slot] = UInt32(truncatingIfNeeded: state)
+    }
   }
 
   private func holdsCurrent(_ state: Int, count: Int) -> Bool {
@@ -276,7 +294,7 @@ struct LazyAutomaton: ~Copyable {
     return true
   }
 
-  private mutating func add() -> Int {
+  private mutating func add(hash: UInt32) -> Int {
     let state = contexts.count
     for word in 0..<program.wordCount {
       var bits = current[word] & ~program.implied[Int(context.slashes)][word]
@@ -285,15 +303,16 @@ struct LazyAutomaton: ~Copyable {
         bits &= bits - 1
       }
     }
-    appendRow(context)
+    appendRow(context, hash: hash)
     fillRules(state)
     return state
   }
 
-  private mutating func appendRow(_ context: PathContext) {
+  private mutating func appendRow(_ context: PathContext, hash: UInt32 = 0) {
     for _ in 0..<columns { rows.append(0) }
     for _ in 0..<operationCount { rules.append(-1) }
     contexts.append(context)
+    hashes.append(hash)
     memberStart.append(UInt32(truncatingIfNeeded: members.count))
   }
 

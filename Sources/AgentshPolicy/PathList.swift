@@ -8,7 +8,8 @@ struct Floor {
   init(_ paths: [String]) throws(PolicyError) {
     var own: [GlobPattern] = []
     var ancestors: [GlobPattern] = []
-    var known: Set<Substring> = []
+    // By bytes: to Swift two spellings of one character are equal.
+    var known: Set<[UInt8]> = []
     for (index, path) in paths.enumerated() {
       guard let clean = Self.clean(path) else {
         throw PolicyError(
@@ -16,11 +17,11 @@ struct Floor {
           cause: "not an absolute path without . and ..")
       }
       own += [GlobPattern(literal: clean, below: false), GlobPattern(literal: clean, below: true)]
-      var rest = clean[...]
-      while let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")), rest != "/" {
-        rest = rest[..<slash]
-        if !known.insert(rest).inserted { break }  // and so are all above it
-        ancestors.append(GlobPattern(literal: rest.isEmpty ? "/" : String(rest), below: false))
+      var rest = clean
+      while rest != "/", let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")) {
+        rest = slash == rest.startIndex ? "/" : String(rest[..<slash])
+        if !known.insert(Array(rest.utf8)).inserted { break }  // and so are all above it
+        ancestors.append(GlobPattern(literal: rest, below: false))
       }
     }
     self.own = own
@@ -29,8 +30,14 @@ struct Floor {
 
   private static func clean(_ path: String) -> String? {
     guard path.hasPrefix("/") else { return nil }
-    let parts = path.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)
-    return parts.contains(".") || parts.contains("..") ? nil : "/" + parts.joined(separator: "/")
+    var clean = ""
+    for part in path.utf8.split(separator: UInt8(ascii: "/")) {
+      let name = String(Substring(part))
+      if name == "." || name == ".." { return nil }
+      clean += "/"
+      clean += name
+    }
+    return clean.isEmpty ? "/" : clean
   }
 }
 

@@ -19,7 +19,8 @@ func supervise(_ words: [String]) -> Int32 {
     entrance = entered
     let supervisor = try Supervisor(told, entered)
     try supervisor.proveMechanisms()
-    return supervisor.run()
+    // What it holds is taken apart by the kernel, all at once and after somebody has the exit code.
+    withExtendedLifetime(supervisor) { exitProcess(supervisor.run()) }
   } catch { return Supervisor.report(error, arguments, entrance) }
 }
 
