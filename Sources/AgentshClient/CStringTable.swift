@@ -28,6 +28,13 @@
   /// Valid while this value lives.
   package var pointer: UnsafePointer<UnsafeMutablePointer<CChar>?> { unsafe UnsafePointer(table) }
 
+  /// The table, which nobody frees any more.
+  package consuming func release() -> UnsafePointer<UnsafeMutablePointer<CChar>?> {
+    let table = unsafe pointer
+    discard self
+    return unsafe table
+  }
+
   deinit {
     // SAFETY: allocated in init; trivial contents.
     unsafe bytes.deallocate()

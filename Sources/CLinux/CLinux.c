@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/sysmacros.h>
 
 long clinux_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -213,21 +212,50 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   return pid;
 }
 
+/* The parent's way out of memory that is the child's from now on: on a stack of its own, by raw calls only. */
+static void leave(struct clinux_becoming *b, long child)
+{
+  if (!b) for (;;) clinux_syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
+  for (int i = CLINUX_PID_DIGITS; i-- > 0; child /= 10) b->pid[i] = (char)('0' + child % 10);
+  long result = clinux_syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */, 0, 0, 0);
+  for (int i = 0; i < b->keep_count && result >= 0; i++) result = clinux_syscall(SYS_fcntl, b->keep[i], F_SETFD, 0, 0, 0, 0);
+  clinux_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&b->mask, 0, _NSIG / 8, 0, 0);
+  if (result >= 0) result = clinux_syscall(SYS_execve, (long)b->path, (long)b->argv, (long)b->envp, 0, 0, 0);
+  __atomic_store_n(&b->failure, (int)-result, __ATOMIC_RELEASE);
+  clinux_syscall(SYS_close_range, 3, ~0U, 0, 0, 0, 0); /* the child hears of it */
+  while (clinux_syscall(SYS_wait4, -1, 0, 0, 0, 0, 0) != -ECHILD) { }
+  for (;;) clinux_syscall(SYS_exit_group, 125, 0, 0, 0, 0, 0);
+}
+
 struct clone_call { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
+
+/* A child on this stack and in this memory, which its parent leaves. 0 in the child, or -errno. */
+static long split(const struct clone_call *call, struct clinux_becoming *becoming)
+{
+  static char stack[4096] __attribute__((aligned(16)));
+  register long r8 __asm__("r8") = (long)leave, r9 __asm__("r9") = (long)becoming, r10 __asm__("r10") = (long)(stack + sizeof stack);
+  sigset_t all, before;
+  long result;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before); /* no handler runs on a stack that two have */
+  if (becoming) becoming->mask = before;
+  clinux_syscall(SYS_set_tid_address, 0, 0, 0, 0, 0, 0); /* nothing is written into the child's memory at our end */
+  __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjle 1f\n\tmov %%r10, %%rsp\n\tmov %%r9, %%rdi\n\tmov %%rax, %%rsi\n\tcall *%%r8\n\thlt\n1:"
+                   : "=a"(result) : "a"(SYS_clone3), "D"(call), "S"(sizeof *call), "r"(r8), "r"(r9), "r"(r10) : "rcx", "r11", "memory");
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  return result;
+}
 
 long clinux_be_reborn(int group)
 {
   struct clone_call call = { .flags = CLONE_VM | CLONE_PARENT | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .cgroup = (uint64_t)group };
-  sigset_t all, before;
-  long result;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, &before);
-  clinux_syscall(SYS_set_tid_address, 0, 0, 0, 0, 0, 0); /* nothing is written into the child's memory at our end */
-  /* Both are on this stack, where the child returns at once: what was the parent ends without it. */
-  __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjle 1f\n\txor %%edi, %%edi\n0:\tmov $231 /* exit_group */, %%eax\n\tsyscall\n\tjmp 0b\n1:"
-                   : "=a"(result) : "a"(SYS_clone3), "D"(&call), "S"(sizeof call) : "rcx", "r11", "memory");
-  sigprocmask(SIG_SETMASK, &before, NULL);
-  return result;
+  return split(&call, NULL);
+}
+
+long clinux_become(struct clinux_becoming *becoming)
+{
+  struct clone_call call = { .flags = CLONE_VM, .exit_signal = SIGCHLD };
+  return split(&call, becoming);
 }
 
 static void quiet(int signal) { (void)signal; }
@@ -238,14 +266,6 @@ void clinux_set_signal(int signal, int disposition)
   sigaction(signal, &action, NULL);
 }
 
-int clinux_wifexited(int status) { return WIFEXITED(status); }
-int clinux_wexitstatus(int status) { return WEXITSTATUS(status); }
-int clinux_wifsignaled(int status) { return WIFSIGNALED(status); }
-int clinux_wtermsig(int status) { return WTERMSIG(status); }
-int clinux_wifstopped(int status) { return WIFSTOPPED(status); }
-int clinux_wstopsig(int status) { return WSTOPSIG(status); }
-unsigned int clinux_major(unsigned long device) { return major(device); }
-unsigned int clinux_minor(unsigned long device) { return minor(device); }
 
 /* Before main and before the Swift runtime's own constructors: those look for the runtime's files in /proc and abort, with
  * words about themselves, where it is not mounted. We need it too: the names, directories and descriptors of callers are
@@ -262,5 +282,4 @@ __attribute__((constructor(101))) static void require_proc(void)
   _exit(125);
 }
 
-extern char **environ;
-char **clinux_environ(void) { return environ; }
+char **clinux_environ(void) { extern char **environ; return environ; }

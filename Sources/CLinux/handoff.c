@@ -1,5 +1,4 @@
 #include "CLinux.h"
-#include "CLinuxLaunch.h"
 #include <linux/futex.h>
 #include <sched.h>
 

@@ -1,14 +1,11 @@
 import AgentshLauncher
 import AgentshWire
-import CLinux
 
 /// The launch that arguments and environment ask for.
 func requestedLaunch(_ environment: Environment, log: Int32?) throws(LaunchError) -> Launch {
-  var count: Int32 = 0
   // SAFETY: argv is NULL-terminated and lives as long as the process.
-  guard let words = unsafe clinux_arguments(&count), count >= 3, let dashes = unsafe words[1],
-    unsafe bytes(of: dashes) == [0x2d, 0x2d]
-  else {
+  let words = unsafe CommandLine.unsafeArgv
+  guard CommandLine.argc >= 3, let dashes = unsafe words[1], unsafe bytes(of: dashes) == [0x2d, 0x2d] else {
     throw LaunchError(.usage, "")
   }
   let plan = try readPlan(environment)

@@ -7,15 +7,17 @@ import LinuxSystem
 ///
 /// `agentsh wrap` becomes `agentsh-supervisor` as soon as it has its daemon, and a child goes on as the client: so the
 /// supervisor gets ready while the daemon answers. The child becomes the command, whose memory the supervisor may read as
-/// its parent (DECISIONS 2). `fork(2)`, `execve(2)`. ADR 53, 54
-struct Supervising: ~Copyable {
+/// its parent (DECISIONS 2). ADR 53, 54
+@safe struct Supervising: ~Copyable {
   private let socket: FileDescriptor
+  /// Our parent looks at it until it is the supervisor; never freed.
+  private let becoming: UnsafeMutablePointer<clinux_becoming>
+  private let program: String
 
-  private init(socket: consuming FileDescriptor) { self.socket = socket }
-
-  /// Returns in the child alone. Throws in the process itself, when there can be no child or no supervisor.
+  /// Returns in the child alone. Throws in the process itself, when there can be no child.
   ///
-  /// No other thread may run.
+  /// No other thread may run. The child has the memory, the parent nothing but its way into the other program: a copy
+  /// (`fork(2)`) costs as much as all that either does in it.
   ///
   /// - Parameters:
   ///   - program: absolute path of our own `agentsh-supervisor`.
@@ -24,25 +26,43 @@ struct Supervising: ~Copyable {
     _ program: String, quiet: Bool, runtimeVariable: String?
   ) throws(CommandFailure) -> Supervising {
     let pair = try PacketPair()
-    let child = clinux_fork()
-    if child == 0 {
-      closeDescriptor(pair.theirs.release())
-      return Supervising(socket: pair.ours)
-    }
-    // Ends here, also where this throws: our child notices that nobody is there.
-    closeDescriptor(pair.ours.release())
-    guard child > 0 else {
+    let terminal = openTerminal()
+    let command = SupervisorCommand.starter(
+      Starter(pid: 0, socket: pair.theirs.number, tty: terminal, quiet: quiet))
+    var words = command.argv
+    // The child's pid is written there when it has one.
+    guard let place = words.firstIndex(of: "--starter").map({ $0 + 1 }) else { preconditionFailure() }
+    words[place] = String(repeating: "0", count: Int(CLINUX_PID_DIGITS))
+    // At a crash the runtime would start a helper that reads the crashed process.
+    let environment =
+      ["SWIFT_BACKTRACE=enable=no"] + (runtimeVariable.map { ["XDG_RUNTIME_DIR=\($0)"] } ?? [])
+    // Whatever we inherited or opened ends there but 0 to 2 and what the arguments name.
+    let kept = command.descriptors
+    let keep = UnsafeMutableBufferPointer<Int32>.allocate(capacity: kept.count)
+    // SAFETY: as many as there is room for; nothing of all this is freed, for the parent reads it when it comes to it.
+    _ = unsafe keep.initialize(from: kept)
+    let becoming = UnsafeMutablePointer<clinux_becoming>.allocate(capacity: 1)
+    let argv = unsafe CStringTable(words).release()
+    var request = unsafe clinux_becoming()
+    unsafe request.path = unsafe UnsafePointer(CStringTable([program]).release().pointee)
+    unsafe request.argv = unsafe argv
+    unsafe request.envp = unsafe CStringTable(environment).release()
+    unsafe request.pid = unsafe argv[place]
+    unsafe request.keep = unsafe UnsafePointer(keep.baseAddress)
+    unsafe request.keep_count = Int32(kept.count)
+    unsafe becoming.initialize(to: request)
+    let child = unsafe clinux_become(becoming)
+    guard child == 0 else {
       throw CommandFailure(
         code: ExitStatus.notWrapped, "no process can be made: \(errnoText(Int32(-child)))")
     }
-    let starter = Starter(pid: Int32(child), socket: pair.theirs.number, tty: openTerminal(), quiet: quiet)
-    let result = exec(program, .starter(starter), runtimeVariable)
-    throw CommandFailure(
-      code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(Int32(-result)))")
+    closeDescriptor(pair.theirs.release())
+    if let terminal { closeDescriptor(terminal) }
+    return unsafe Supervising(socket: pair.ours, becoming: becoming, program: program)
   }
 
   /// Tells where the listener is to be handed in. False when nobody is there any more, who has told the person why.
-  func tell(_ handIn: HandIn) -> Bool { send(handIn, []) }
+  func tell(_ handIn: HandIn) throws(CommandFailure) -> Bool { try send(handIn, []) }
 
   /// Gives this process, which is about to become the command: it is the supervisor's from now on. False as above.
   func give(socket: Int32, log: borrowing LaunchLog, traces: Bool) throws(CommandFailure) -> Bool {
@@ -51,36 +71,19 @@ struct Supervising: ~Copyable {
       throw CommandFailure(code: ExitStatus.notWrapped, "pidfd_open: \(errnoText(Int32(-opened)))")
     }
     let pidfd = FileDescriptor(owning: Int32(opened))
-    return send(
+    return try send(
       Started(target: currentProcess(), traces: traces), [socket, pidfd.number, log.number])
   }
 
-  private func send(_ value: some WireCodable, _ descriptors: [Int32]) -> Bool {
+  private func send(_ value: some WireCodable, _ descriptors: [Int32]) throws(CommandFailure) -> Bool {
     do throws(HandOver.Failure) { try HandOver.send(value.wire, descriptors, on: socket.number) } catch {
-      return false
+      // SAFETY: our parent writes it before it closes its end.
+      let failure = unsafe becoming.pointee.failure
+      if failure == 0 { return false }
+      throw CommandFailure(
+        code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(failure))")
     }
     return true
-  }
-
-  /// Returns only when it failed.
-  private static func exec(_ program: String, _ command: SupervisorCommand, _ runtimeVariable: String?) -> Int
-  {
-    // Whatever we inherited or opened ends here; the supervisor gets 0 to 2 and what its arguments name.
-    let all = rawCall(Int(SYS_close_range), 3, Int(UInt32.max), 4 /* CLOSE_RANGE_CLOEXEC */)
-    guard all >= 0 else { return all }
-    for number in command.descriptors {
-      let result = rawCall(Int(SYS_fcntl), Int(number), Int(F_SETFD), 0)
-      guard result >= 0 else { return result }
-    }
-    let path = CStringTable([program])
-    let words = CStringTable(command.argv)
-    // At a crash the runtime would start a helper that reads the crashed process.
-    let environment = CStringTable(
-      ["SWIFT_BACKTRACE=enable=no"] + (runtimeVariable.map { ["XDG_RUNTIME_DIR=\($0)"] } ?? []))
-    // SAFETY: the tables outlive the call; on success nothing of this program is left.
-    return unsafe rawCall(
-      Int(SYS_execve), kernelAddress(path.pointer.pointee), kernelAddress(words.pointer),
-      kernelAddress(environment.pointer))
   }
 
   /// The controlling terminal, which the agent may open as `/dev/tty` (DECISIONS 23); nil when there is none. `tty(4)`.

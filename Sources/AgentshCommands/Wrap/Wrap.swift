@@ -88,7 +88,8 @@ struct Wrap {
     for supervising: borrowing Supervising
   ) throws(CommandFailure) {
     let response = session.response
-    guard supervising.tell(try ListenerHandOver(response, daemon: session.client.peer).handIn) else { return }
+    let handOver = try ListenerHandOver(response, daemon: session.client.peer)
+    guard try supervising.tell(handOver.handIn) else { return }
     let launch = try commandLaunch(program, session, descriptors)
     let log = try LaunchLog()
     let pair = try PacketPair()

@@ -30,6 +30,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -114,23 +115,50 @@ struct clinux_spawn {
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
 
-/* Goes on as another process in the control group whose directory `group` is, with the same memory, descriptors and parent; the
- * one that called ends with 0. No other thread may run, no signal have a handler. 0, or -errno in the process that called: EACCES
- * where the group is not ours. Whoever is born there need not be moved, for which the kernel takes up to 15 ms. clone3(2) */
+/* Two ways to leave one's memory, descriptors and stack to a child, without a copy: the child returns 0, the process that called
+ * does not return; -errno where there is no child. No other thread may run, no signal have a handler. clone3(2) */
+enum { CLINUX_PID_DIGITS = 10 };
+struct clinux_becoming { /* all of it stays until the child ends */
+  const char *path;
+  char *const *argv;
+  char *const *envp;
+  char *pid;               /* among argv: CLINUX_PID_DIGITS digits for the child's pid */
+  const int *keep;         /* descriptors over 2 that stay open at execve */
+  int keep_count;
+  int failure;             /* errno of an execve that failed: the process closes its descriptors, waits for its children, and ends with 125 */
+  sigset_t mask;
+};
+/* Becomes a program; the child has exit signal SIGCHLD. */
+long clinux_become(struct clinux_becoming *becoming);
+/* Ends with 0; the child is our parent's, born in the control group whose directory `group` is (EACCES: not ours). Whoever is born
+ * there need not be moved, for which the kernel takes up to 15 ms. */
 long clinux_be_reborn(int group);
+
+/* A helper that stays without the filter and sends the listener: the launcher's own sendmsg would wait for whoever
+ * holds the listener, that is for itself. */
+struct clinux_handoff {
+  int socket;   /* where the byte 0x00 with the listener goes */
+  int listener; /* futex: -1 until the listener is known, -2 to give up */
+  int result;   /* 0 once sent, else -errno */
+  int parent;
+};
+/* Makes the helper: the child's pid. The structure and the stack stay until clinux_handoff_finish. */
+long clinux_handoff_start(struct clinux_handoff *handoff, void *stack, size_t stack_size);
+/* Tells the helper the listener (or -2), waits until it is gone. 0, or -errno of what failed. */
+long clinux_handoff_finish(struct clinux_handoff *handoff, int pid, int listener);
 
 /* sigaction(2) with a disposition; SIG_IGN and handlers are function-like for Swift. */
 static const int CLINUX_SIGNAL_DEFAULT = 0, CLINUX_SIGNAL_IGNORE = 1, CLINUX_SIGNAL_QUIET = 2;
 void clinux_set_signal(int signal, int disposition);
 
-int clinux_wifexited(int status);
-int clinux_wexitstatus(int status);
-int clinux_wifsignaled(int status);
-int clinux_wtermsig(int status);
-int clinux_wifstopped(int status);
-int clinux_wstopsig(int status);
-unsigned int clinux_major(unsigned long device);
-unsigned int clinux_minor(unsigned long device);
+static inline int clinux_wifexited(int status) { return WIFEXITED(status); }
+static inline int clinux_wexitstatus(int status) { return WEXITSTATUS(status); }
+static inline int clinux_wifsignaled(int status) { return WIFSIGNALED(status); }
+static inline int clinux_wtermsig(int status) { return WTERMSIG(status); }
+static inline int clinux_wifstopped(int status) { return WIFSTOPPED(status); }
+static inline int clinux_wstopsig(int status) { return WSTOPSIG(status); }
+static inline unsigned int clinux_major(unsigned long device) { return major(device); }
+static inline unsigned int clinux_minor(unsigned long device) { return minor(device); }
 char **clinux_environ(void);
 
 static const int CLINUX_SYS_OPENAT2 = 437;

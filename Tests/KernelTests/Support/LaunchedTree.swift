@@ -106,7 +106,7 @@ final class LaunchedTree {
             request.uid = uid
             request.gid = uid
           }
-          return clinux_start(&request, &handle, &stage)
+          return clinux_spawn(&request, &handle, &stage)
         }
       }
     }
