@@ -45,21 +45,14 @@ long clinux_notif_receive(int listener, struct seccomp_notif *request)
   return clinux_syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, (long)request, 0, 0, 0);
 }
 
-unsigned clinux_current_cpu(void)
-{
-  int cpu = sched_getcpu();
-  return cpu < 0 ? ~0u : (unsigned)cpu;
-}
+unsigned clinux_current_cpu(void) { return (unsigned)sched_getcpu(); }
 
 long clinux_notif_send(int listener, struct seccomp_notif_resp *response)
 {
   return notif_retrying(listener, SECCOMP_IOCTL_NOTIF_SEND, response);
 }
 
-long clinux_notif_id_valid(int listener, uint64_t id)
-{
-  return notif_retrying(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
-}
+long clinux_notif_id_valid(int listener, uint64_t id) { return notif_retrying(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id); }
 
 long clinux_notif_addfd(int listener, struct seccomp_notif_addfd *add)
 {
@@ -212,18 +205,22 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   return pid;
 }
 
+static void digits(char *at, int count, long number)
+{
+  for (; count-- > 0; number /= 10) at[count] = (char)('0' + number % 10);
+}
+
 /* The parent's way out of memory that is the child's from now on: on a stack of its own, by raw calls only. */
 static void leave(struct clinux_becoming *b, long child)
 {
   if (!b) for (;;) clinux_syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
-  for (int i = CLINUX_PID_DIGITS; i-- > 0; child /= 10) b->pid[i] = (char)('0' + child % 10);
+  digits(b->pid, CLINUX_PID_DIGITS, child);
   long result = clinux_syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */, 0, 0, 0);
   for (int i = 0; i < b->keep_count && result >= 0; i++) result = clinux_syscall(SYS_fcntl, b->keep[i], F_SETFD, 0, 0, 0, 0);
   clinux_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&b->mask, 0, _NSIG / 8, 0, 0);
   if (result >= 0) result = clinux_syscall(SYS_execve, (long)b->path, (long)b->argv, (long)b->envp, 0, 0, 0);
-  __atomic_store_n(&b->failure, (int)-result, __ATOMIC_RELEASE);
-  clinux_syscall(SYS_close_range, 3, ~0U, 0, 0, 0, 0); /* the child hears of it */
-  while (clinux_syscall(SYS_wait4, -1, 0, 0, 0, 0, 0) != -ECHILD) { }
+  digits(b->failure_errno, CLINUX_ERRNO_DIGITS, -result);
+  clinux_syscall(SYS_write, 2, (long)b->failure, b->failure_size, 0, 0, 0);
   for (;;) clinux_syscall(SYS_exit_group, 125, 0, 0, 0, 0, 0);
 }
 

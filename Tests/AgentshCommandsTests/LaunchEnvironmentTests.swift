@@ -50,5 +50,7 @@ import Testing
     var environment = try LaunchEnvironment(filtering: bytes(["A=1", "B=2"]), by: .init())
     environment.set(["A": "9", "LD_LIBRARY_PATH": "/operator"])
     #expect(texts(environment) == ["B=2", "A=9", "LD_LIBRARY_PATH=/operator"])
+    environment.remove(["A", "LD_LIBRARY", "C"])
+    #expect(texts(environment) == ["B=2", "LD_LIBRARY_PATH=/operator"])
   }
 }

@@ -77,6 +77,31 @@ import Testing
     #expect(try status(place.wrapping(["true"], policy: "there-is-none")) == 125)
   }
 
+  @Test(arguments: Caller.allCases) func `signals are blocked and ignored as they were around us`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    let around = ["/usr/bin/env", "--block-signal=USR1,TERM", "--ignore-signal=HUP,USR2"]
+    let command = ["grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"]
+    let bare = try place.run(around + command)
+    try #require(bare.output.split(separator: "\n").count == 3, "\(bare)")
+    let inside = try place.run(around + place.wrapping(command, policy: place.allowAll))
+    #expect(inside.output == bare.output, "\(inside)")
+  }
+
+  @Test(arguments: Caller.allCases) func `the command has none of the launcher's variables`(caller: Caller)
+    throws
+  {
+    let place = try Place(as: caller)
+    for name in ["LAUNCH_PLAN", "NOTIFY_SOCK_FD", "SIGNAL_SOCK_FD", "WRAPPER_LOG_FD", "KEEP_FDS"] {
+      place.environment["AGENTSH_" + name] = "9"
+    }
+    let inside = try place.wrap([
+      "sh", "-c", "env | grep -o '^AGENTSH_[^=]*' | sort | tr '\\n' ' '; ls /proc/self/fd | grep -c '^.$'",
+    ])
+    #expect(inside.output == "AGENTSH_IN_SESSION AGENTSH_SESSION_ID 4\n", "\(inside)")
+  }
+
   @Test(arguments: Caller.allCases) func `standard input, output and error pass through unchanged`(
     caller: Caller
   ) throws {

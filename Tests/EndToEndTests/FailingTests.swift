@@ -106,6 +106,27 @@ import Testing
     #expect(again.output == "again\n", "\(again)")
   }
 
+  @Test(arguments: Caller.allCases) func `a supervisor that cannot be executed is named, and nothing runs`(
+    caller: Caller
+  ) throws {
+    let place = try Place(as: caller)
+    let folder = place.home + "/programs"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    for name in ["agentsh", "agentshd"] {
+      try place.copy(try Programs.directory.get() + "/" + name, to: folder + "/" + name)
+    }
+    let supervisor = try place.write("no program\n", to: folder + "/agentsh-supervisor", mode: 0o755)
+    let outcome = try place.run([folder + "/agentsh", "wrap", "--", "touch", "ran"], timeout: .seconds(30))
+    #expect(outcome.status == 125, "\(outcome)")
+    #expect(outcome.errors == "agentsh: \(supervisor) cannot be started: errno 008\n", "\(outcome)")
+    #expect(!place.exists(place.workspace + "/ran"))
+    #expect(
+      eventually { place.processes().filter { $0.name != "agentshd" }.isEmpty }, "\(place.processes())")
+    #expect(
+      eventually { (try? place.run([folder + "/agentsh", "session", "list"]))?.output == "[]\n" },
+      "a session stays")
+  }
+
   @Test(arguments: Caller.allCases) func `twenty at once start one daemon`(caller: Caller) throws {
     let place = try Place(as: caller)
     let all = try (0..<20).map { number in

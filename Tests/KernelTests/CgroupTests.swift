@@ -70,7 +70,9 @@ struct CgroupTests {
     }
   }
 
-  @Test("a process is born again in the group that it names, as its parent's, and goes on where that is none or not ours")
+  @Test(
+    "a process is born again in the group that it names, as its parent's, and goes on where that is none or not ours"
+  )
   func born() throws {
     let plain = openAt(AT_FDCWD, PathText("/tmp"), flags: O_PATH | O_CLOEXEC)
     #expect(Self.bear(in: Int32(plain)) == -Int(EBADF))

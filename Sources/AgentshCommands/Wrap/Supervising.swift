@@ -8,11 +8,10 @@ import LinuxSystem
 /// `agentsh wrap` becomes `agentsh-supervisor` as soon as it has its daemon, and a child goes on as the client: so the
 /// supervisor gets ready while the daemon answers. The child becomes the command, whose memory the supervisor may read as
 /// its parent (DECISIONS 2). ADR 53, 54
-@safe struct Supervising: ~Copyable {
+struct Supervising: ~Copyable {
   private let socket: FileDescriptor
-  /// Our parent looks at it until it is the supervisor; never freed.
-  private let becoming: UnsafeMutablePointer<clinux_becoming>
-  private let program: String
+
+  private init(socket: consuming FileDescriptor) { self.socket = socket }
 
   /// Returns in the child alone. Throws in the process itself, when there can be no child.
   ///
@@ -38,11 +37,13 @@ import LinuxSystem
       ["SWIFT_BACKTRACE=enable=no"] + (runtimeVariable.map { ["XDG_RUNTIME_DIR=\($0)"] } ?? [])
     // Whatever we inherited or opened ends there but 0 to 2 and what the arguments name.
     let kept = command.descriptors
-    let keep = UnsafeMutableBufferPointer<Int32>.allocate(capacity: kept.count)
-    // SAFETY: as many as there is room for; nothing of all this is freed, for the parent reads it when it comes to it.
-    _ = unsafe keep.initialize(from: kept)
+    let complaint = "agentsh: \(program) cannot be started: errno "
+    // SAFETY: nothing of this is ever freed, for the parent reads it when it comes to it; the digits are within their strings.
     let becoming = UnsafeMutablePointer<clinux_becoming>.allocate(capacity: 1)
+    let keep = UnsafeMutableBufferPointer<Int32>.allocate(capacity: kept.count)
+    _ = unsafe keep.initialize(from: kept)
     let argv = unsafe CStringTable(words).release()
+    let failure = unsafe CStringTable([complaint + "000\n"]).release().pointee
     var request = unsafe clinux_becoming()
     unsafe request.path = unsafe UnsafePointer(CStringTable([program]).release().pointee)
     unsafe request.argv = unsafe argv
@@ -50,6 +51,9 @@ import LinuxSystem
     unsafe request.pid = unsafe argv[place]
     unsafe request.keep = unsafe UnsafePointer(keep.baseAddress)
     unsafe request.keep_count = Int32(kept.count)
+    unsafe request.failure = unsafe UnsafePointer(failure)
+    unsafe request.failure_errno = unsafe failure.map { unsafe $0 + complaint.utf8.count }
+    unsafe request.failure_size = complaint.utf8.count + Int(CLINUX_ERRNO_DIGITS) + 1
     unsafe becoming.initialize(to: request)
     let child = unsafe clinux_become(becoming)
     guard child == 0 else {
@@ -58,11 +62,11 @@ import LinuxSystem
     }
     closeDescriptor(pair.theirs.release())
     if let terminal { closeDescriptor(terminal) }
-    return unsafe Supervising(socket: pair.ours, becoming: becoming, program: program)
+    return Supervising(socket: pair.ours)
   }
 
   /// Tells where the listener is to be handed in. False when nobody is there any more, who has told the person why.
-  func tell(_ handIn: HandIn) throws(CommandFailure) -> Bool { try send(handIn, []) }
+  func tell(_ handIn: HandIn) -> Bool { send(handIn, []) }
 
   /// Gives this process, which is about to become the command: it is the supervisor's from now on. False as above.
   func give(socket: Int32, log: borrowing LaunchLog, traces: Bool) throws(CommandFailure) -> Bool {
@@ -71,17 +75,13 @@ import LinuxSystem
       throw CommandFailure(code: ExitStatus.notWrapped, "pidfd_open: \(errnoText(Int32(-opened)))")
     }
     let pidfd = FileDescriptor(owning: Int32(opened))
-    return try send(
+    return send(
       Started(target: currentProcess(), traces: traces), [socket, pidfd.number, log.number])
   }
 
-  private func send(_ value: some WireCodable, _ descriptors: [Int32]) throws(CommandFailure) -> Bool {
+  private func send(_ value: some WireCodable, _ descriptors: [Int32]) -> Bool {
     do throws(HandOver.Failure) { try HandOver.send(value.wire, descriptors, on: socket.number) } catch {
-      // SAFETY: our parent writes it before it closes its end.
-      let failure = unsafe becoming.pointee.failure
-      if failure == 0 { return false }
-      throw CommandFailure(
-        code: ExitStatus.notWrapped, "\(program) cannot be started: \(errnoText(failure))")
+      return false
     }
     return true
   }

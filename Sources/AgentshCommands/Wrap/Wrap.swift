@@ -89,7 +89,7 @@ struct Wrap {
   ) throws(CommandFailure) {
     let response = session.response
     let handOver = try ListenerHandOver(response, daemon: session.client.peer)
-    guard try supervising.tell(handOver.handIn) else { return }
+    guard supervising.tell(handOver.handIn) else { return }
     let launch = try commandLaunch(program, session, descriptors)
     let log = try LaunchLog()
     let pair = try PacketPair()
