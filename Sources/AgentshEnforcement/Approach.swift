@@ -52,7 +52,10 @@ package struct Approach: Sendable {
     }
   }
 
-  /// Hands the launcher's listener in, or its pidfd. Returns once the daemon has it.
+  /// Returns once the daemon has what was handed in. Before that the launcher must not go on.
+  package func awaitAcceptance() throws(Supervisor.Failure) { try handingIn?.awaitAcceptance() }
+
+  /// Hands the launcher's listener in, or its pidfd; `awaitAcceptance` is due then.
   func handIn(_ descriptor: Int32, of target: Int32) throws(Supervisor.Failure) {
     guard let handingIn else { throw .handOver("it was not begun") }
     try handingIn.give(descriptor, of: target)

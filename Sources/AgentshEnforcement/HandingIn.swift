@@ -22,11 +22,11 @@ struct HandingIn: Sendable {
     } catch { throw .handOver(error.reason) }
   }
 
+  /// To be followed by `awaitAcceptance`.
   func give(_ descriptor: Int32, of target: Int32) throws(Supervisor.Failure) {
     let message = HandoffMessage.supervise(pid: target, token: token)
     do throws(HandOver.Failure) {
       try HandOver.send(message.bytes, [descriptor], on: channel.descriptor)
     } catch { throw .handOver(error.reason) }
-    try awaitAcceptance()
   }
 }

@@ -19,6 +19,7 @@ func supervise(_ words: [String]) -> Int32 {
     entrance = entered
     let supervisor = try Supervisor(told, entered)
     try supervisor.proveMechanisms()
+    try approach.awaitAcceptance()
     // What it holds is taken apart by the kernel, all at once and after somebody has the exit code.
     withExtendedLifetime(supervisor) { exitProcess(supervisor.run()) }
   } catch { return Supervisor.report(error, arguments, entrance) }
