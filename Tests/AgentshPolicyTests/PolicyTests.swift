@@ -136,6 +136,18 @@ struct FilePolicyTests {
     #expect(asked.file(.rename, "/run/other") == "allow all")
   }
 
+  @Test("Ancestors of the floor that are written differently are different")
+  func floorByBytes() throws {
+    let names = ["/home/caf\u{e9}", "/home/cafe\u{301}"]
+    let asked = try Asked {
+      $0.floor = names.map { $0 + "/state" }
+      $0.fileRules = [file("all", ["**"], .allow)]
+    }
+    for name in names + ["/home"] {
+      #expect(asked.file(.rename, name) == "deny agentsh-floor", "\(Array(name.utf8))")
+    }
+  }
+
   @Test("A floor that is not an absolute clean path is refused", arguments: ["", "run", "/a/../b", "/a/./b"])
   func badFloor(_ path: String) {
     #expect(throws: PolicyError.self) { _ = try Asked { $0.floor = [path] } }
