@@ -226,11 +226,12 @@ static void leave(struct clinux_becoming *b, long child)
 
 struct clone_call { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
 
-/* A child on this stack and in this memory, which its parent leaves. 0 in the child, or -errno. */
-static long split(const struct clone_call *call, struct clinux_becoming *becoming)
+/* A child on this stack and in this memory, which its parent leaves. 0 in the child, or -errno. By clone or clone3, neither of which
+ * looks at the registers that the parent needs. Who left first may not have got far when the child leaves: a stack for each. */
+static long split(long number, long first, long second, struct clinux_becoming *becoming)
 {
-  static char stack[4096] __attribute__((aligned(16)));
-  register long r8 __asm__("r8") = (long)leave, r9 __asm__("r9") = (long)becoming, r10 __asm__("r10") = (long)(stack + sizeof stack);
+  static char stacks[2][4096] __attribute__((aligned(16)));
+  register long r8 __asm__("r8") = (long)leave, r9 __asm__("r9") = (long)becoming, r10 __asm__("r10") = (long)stacks[!becoming] + 4096;
   sigset_t all, before;
   long result;
   sigfillset(&all);
@@ -238,7 +239,7 @@ static long split(const struct clone_call *call, struct clinux_becoming *becomin
   if (becoming) becoming->mask = before;
   clinux_syscall(SYS_set_tid_address, 0, 0, 0, 0, 0, 0); /* nothing is written into the child's memory at our end */
   __asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjle 1f\n\tmov %%r10, %%rsp\n\tmov %%r9, %%rdi\n\tmov %%rax, %%rsi\n\tcall *%%r8\n\thlt\n1:"
-                   : "=a"(result) : "a"(SYS_clone3), "D"(call), "S"(sizeof *call), "r"(r8), "r"(r9), "r"(r10) : "rcx", "r11", "memory");
+                   : "=a"(result) : "a"(number), "D"(first), "S"(second), "d"(0), "r"(r8), "r"(r9), "r"(r10) : "rcx", "r11", "memory");
   sigprocmask(SIG_SETMASK, &before, NULL);
   return result;
 }
@@ -246,14 +247,11 @@ static long split(const struct clone_call *call, struct clinux_becoming *becomin
 long clinux_be_reborn(int group)
 {
   struct clone_call call = { .flags = CLONE_VM | CLONE_PARENT | 0x200000000 /* CLONE_INTO_CGROUP, Linux 5.7 */, .cgroup = (uint64_t)group };
-  return split(&call, NULL);
+  return split(SYS_clone3, (long)&call, sizeof call, NULL);
 }
 
-long clinux_become(struct clinux_becoming *becoming)
-{
-  struct clone_call call = { .flags = CLONE_VM, .exit_signal = SIGCHLD };
-  return split(&call, becoming);
-}
+/* Not by clone3, which many a container's filter lacks. */
+long clinux_become(struct clinux_becoming *becoming) { return split(SYS_clone, CLONE_VM | SIGCHLD, 0, becoming); }
 
 static void quiet(int signal) { (void)signal; }
 

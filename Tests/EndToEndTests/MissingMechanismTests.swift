@@ -101,6 +101,17 @@ import Testing
     #expect(recorded, "no event says what was not enforced")
   }
 
+  /// As in many a container: without it nobody is born in a control group.
+  @Test(arguments: Caller.allCases) func `a filter around us without clone3 hinders nothing`(caller: Caller)
+    throws
+  {
+    let place = try Place(as: caller)
+    let refuse = try place.install("refuse", at: place.directory + "/refuse")
+    let wrap = try place.wrapping(["sh", "-c", "echo ran; exit 7"], policy: place.allowAll)
+    let outcome = try place.run([refuse, "clone3:38", "--"] + wrap, timeout: .seconds(20))
+    #expect(outcome.output == "ran\n" && outcome.errors.isEmpty && outcome.status == 7, "\(outcome)")
+  }
+
   @Test(arguments: ["seccomp:1", "listener", "ioctl/1=0xc0502100:1", "pidfd_getfd:1"], Caller.allCases)
   func `allow-degraded does not do without being asked`(refused: String, caller: Caller) throws {
     let place = try Place(as: caller)

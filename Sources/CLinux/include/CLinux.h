@@ -116,7 +116,7 @@ struct clinux_spawn {
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
 
 /* Two ways to leave one's memory, descriptors and stack to a child, without a copy: the child returns 0, the process that called
- * does not return; -errno where there is no child. No other thread may run, no signal have a handler. clone3(2) */
+ * does not return; -errno where there is no child. No other thread may run, no signal have a handler. clone(2) */
 enum { CLINUX_PID_DIGITS = 10, CLINUX_ERRNO_DIGITS = 3 };
 struct clinux_becoming { /* all of it stays: the parent comes to it when it does */
   const char *path;
