@@ -47,7 +47,8 @@ package struct PolicySelection: Sendable, Equatable {
         throw CommandFailure(code: code, "the policy \(path) is no file with a name")
       }
       request.policyFile = canonical
-      if place != canonical { request.policyLink = place }
+      // By bytes: a link may differ from what it names in how a character is composed.
+      if !place.utf8.elementsEqual(canonical.utf8) { request.policyLink = place }
     }
     return request
   }

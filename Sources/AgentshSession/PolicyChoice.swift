@@ -143,7 +143,9 @@ package struct PolicyChoice: Sendable {
   ) throws(SessionError) -> Chosen {
     var first = main.policy.rules
     // A tree stays in its control group, and under the limits that are set for it.
-    first.floor = Set(first.floor + floor + extraFloor).union(Mount.controlGroups()).sorted()
+    // By bytes: to Swift two spellings of one character are equal.
+    let protected = Set((first.floor + floor + extraFloor + Mount.controlGroups()).map { Array($0.utf8) })
+    first.floor = protected.map { String(decoding: $0, as: UTF8.self) }.sorted()
     let rules: SessionRules
     do throws(CombinationError) {
       rules =

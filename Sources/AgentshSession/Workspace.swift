@@ -1,5 +1,6 @@
 package import AgentshAPI
 import AgentshConfig
+import AgentshPolicy
 import CLinux
 import LinuxSystem
 
@@ -88,7 +89,8 @@ package struct Workspace: Sendable, Equatable {
   }
 }
 
-/// Whether `path` is `directory` or lies below it. Both canonical.
+/// Whether `path` is `directory` or lies below it. Both canonical, and compared by bytes: to Swift two spellings of one
+/// character are equal.
 package func isAtOrBelow(_ path: String, _ directory: String) -> Bool {
-  path == directory || directory == "/" || path.hasPrefix(directory + "/")
+  directory == "/" || isBelow(path.utf8.span, directory.utf8.span)
 }
