@@ -205,22 +205,19 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage)
   return pid;
 }
 
-static void digits(char *at, int count, long number)
-{
-  for (; count-- > 0; number /= 10) at[count] = (char)('0' + number % 10);
-}
-
 /* The parent's way out of memory that is the child's from now on: on a stack of its own, by raw calls only. */
 static void leave(struct clinux_becoming *b, long child)
 {
   if (!b) for (;;) clinux_syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
-  digits(b->pid, CLINUX_PID_DIGITS, child);
+  for (int i = CLINUX_PID_DIGITS; i-- > 0; child /= 10) b->pid[i] = (char)('0' + child % 10);
   long result = clinux_syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */, 0, 0, 0);
   for (int i = 0; i < b->keep_count && result >= 0; i++) result = clinux_syscall(SYS_fcntl, b->keep[i], F_SETFD, 0, 0, 0, 0);
   clinux_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&b->mask, 0, _NSIG / 8, 0, 0);
   if (result >= 0) result = clinux_syscall(SYS_execve, (long)b->path, (long)b->argv, (long)b->envp, 0, 0, 0);
-  digits(b->failure_errno, CLINUX_ERRNO_DIGITS, -result);
-  clinux_syscall(SYS_write, 2, (long)b->failure, b->failure_size, 0, 0, 0);
+  const char *name = strerrorname_np((int)-result); /* a table */
+  if (!name) name = "unknown error";
+  struct iovec said[] = { { (void *)b->failure, strlen(b->failure) }, { (void *)name, strlen(name) }, { "\n", 1 } };
+  clinux_syscall(SYS_writev, 2, (long)said, 3, 0, 0, 0);
   for (;;) clinux_syscall(SYS_exit_group, 125, 0, 0, 0, 0, 0);
 }
 

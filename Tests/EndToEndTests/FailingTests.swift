@@ -118,7 +118,7 @@ import Testing
     let supervisor = try place.write("no program\n", to: folder + "/agentsh-supervisor", mode: 0o755)
     let outcome = try place.run([folder + "/agentsh", "wrap", "--", "touch", "ran"], timeout: .seconds(30))
     #expect(outcome.status == 125, "\(outcome)")
-    #expect(outcome.errors == "agentsh: \(supervisor) cannot be started: errno 008\n", "\(outcome)")
+    #expect(outcome.errors == "agentsh: \(supervisor) cannot be started: ENOEXEC\n", "\(outcome)")
     #expect(!place.exists(place.workspace + "/ran"))
     #expect(
       eventually { place.processes().filter { $0.name != "agentshd" }.isEmpty }, "\(place.processes())")

@@ -37,13 +37,12 @@ struct Supervising: ~Copyable {
       ["SWIFT_BACKTRACE=enable=no"] + (runtimeVariable.map { ["XDG_RUNTIME_DIR=\($0)"] } ?? [])
     // Whatever we inherited or opened ends there but 0 to 2 and what the arguments name.
     let kept = command.descriptors
-    let complaint = "agentsh: \(program) cannot be started: errno "
-    // SAFETY: nothing of this is ever freed, for the parent reads it when it comes to it; the digits are within their strings.
+    // SAFETY: nothing of this is ever freed, for the parent reads it when it comes to it; the digits are within their string.
     let becoming = UnsafeMutablePointer<clinux_becoming>.allocate(capacity: 1)
     let keep = UnsafeMutableBufferPointer<Int32>.allocate(capacity: kept.count)
     _ = unsafe keep.initialize(from: kept)
     let argv = unsafe CStringTable(words).release()
-    let failure = unsafe CStringTable([complaint + "000\n"]).release().pointee
+    let failure = unsafe CStringTable(["agentsh: \(program) cannot be started: "]).release().pointee
     var request = unsafe clinux_becoming()
     unsafe request.path = unsafe UnsafePointer(CStringTable([program]).release().pointee)
     unsafe request.argv = unsafe argv
@@ -52,8 +51,6 @@ struct Supervising: ~Copyable {
     unsafe request.keep = unsafe UnsafePointer(keep.baseAddress)
     unsafe request.keep_count = Int32(kept.count)
     unsafe request.failure = unsafe UnsafePointer(failure)
-    unsafe request.failure_errno = unsafe failure.map { unsafe $0 + complaint.utf8.count }
-    unsafe request.failure_size = complaint.utf8.count + Int(CLINUX_ERRNO_DIGITS) + 1
     unsafe becoming.initialize(to: request)
     let child = unsafe clinux_become(becoming)
     guard child == 0 else {

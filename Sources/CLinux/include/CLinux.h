@@ -117,7 +117,7 @@ long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);
 
 /* Two ways to leave one's memory, descriptors and stack to a child, without a copy: the child returns 0, the process that called
  * does not return; -errno where there is no child. No other thread may run, no signal have a handler. clone(2) */
-enum { CLINUX_PID_DIGITS = 10, CLINUX_ERRNO_DIGITS = 3 };
+enum { CLINUX_PID_DIGITS = 10 };
 struct clinux_becoming { /* all of it stays: the parent comes to it when it does */
   const char *path;
   char *const *argv;
@@ -125,9 +125,7 @@ struct clinux_becoming { /* all of it stays: the parent comes to it when it does
   char *pid;               /* among argv: CLINUX_PID_DIGITS digits for the child's pid */
   const int *keep;         /* descriptors over 2 that stay open at execve */
   int keep_count;
-  const char *failure;     /* written to 2 where execve fails, in whose place the process ends with 125 */
-  size_t failure_size;
-  char *failure_errno;     /* in it: CLINUX_ERRNO_DIGITS digits */
+  const char *failure;     /* written to 2, with the error's name, where execve fails; the process ends with 125 then */
   sigset_t mask;           /* ours to fill in */
 };
 /* Becomes a program; the child has exit signal SIGCHLD. */
