@@ -101,7 +101,7 @@ struct DaemonStarter {
         // Not in a directory that somebody may want to unmount.
         unsafe "/".withCString { _ = rawCall(Int(SYS_chdir), kernelAddress($0)) }
         let result = unsafe clinux_spawn(&request, &pidfd, &stage)
-        rawCall(Int(SYS_exit_group), result < 0 ? -result : 0)
+        exitProcess(Int32(result < 0 ? -result : 0))
       }
       return pid
     }

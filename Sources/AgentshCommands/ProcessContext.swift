@@ -1,4 +1,5 @@
 package import AgentshClient
+import AgentshLauncher
 import CLinux
 import LinuxSystem
 
@@ -61,8 +62,7 @@ private func strings(_ table: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   guard var next = unsafe table else { return [] }
   // SAFETY: the table ends with NULL, each string with NUL.
   while let string = unsafe next.pointee {
-    let length = unsafe strlen(string)
-    result.append((0..<length).map { unsafe UInt8(bitPattern: string[$0]) })
+    result.append(unsafe bytes(of: string))
     unsafe next += 1
   }
   return result

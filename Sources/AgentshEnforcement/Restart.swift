@@ -107,9 +107,8 @@ private struct NewImage {
     arguments = ([plan.launcher, "--"] + plan.command).map { Array($0.utf8) }
     // The launcher takes the first of a name, and hands on none of its own.
     let own = [
-      "\(LaunchPlan.variable)=\(plan.plan)", "AGENTSH_NOTIFY_SOCK_FD=\(socket)",
-      "AGENTSH_WRAPPER_LOG_FD=\(log)",
-      "AGENTSH_KEEP_FDS=",
+      "\(LauncherVariables.plan)=\(plan.plan)", "\(LauncherVariables.socket)=\(socket)",
+      "\(LauncherVariables.log)=\(log)", "\(LauncherVariables.kept)=",
     ]
     environment = own.map { Array($0.utf8) } + inherited.split(separator: 0).map { Array($0) }
   }

@@ -176,7 +176,7 @@ struct WrapInit: Sendable {
     answer.stubBinary = ""
     answer.seccompConfig = #"{"plan":"environment"}"#
     answer.notifySocket = announcement.socket
-    answer.wrapperEnv = [LaunchPlan.variable: plan]
+    answer.wrapperEnv = [LauncherVariables.plan: plan]
     answer.envInject = environment.inject
     answer.envPolicy = EnvironmentPolicy(
       allow: environment.allow, deny: environment.deny, maxBytes: environment.maxBytes,

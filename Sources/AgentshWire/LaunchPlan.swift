@@ -1,7 +1,6 @@
 /// What the launcher does to itself before it becomes the agent. Made by the daemon from the policy, carried as
 /// lower-case hex in `AGENTSH_LAUNCH_PLAN`, one of the `wrapper_env` variables of wrap-init.
 package struct LaunchPlan: Sendable, Equatable {
-  package static let variable = "AGENTSH_LAUNCH_PLAN"
   /// Bumped when the bytes change; launcher and daemon of different versions refuse one another.
   package static let version: UInt16 = 1
 

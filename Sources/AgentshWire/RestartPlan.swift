@@ -5,7 +5,7 @@ package struct RestartPlan: Equatable, Sendable {
   package let launcher: String
   /// Absolute path of the program, and its arguments.
   package let command: [String]
-  /// The launch plan, as it stands in the environment (`LaunchPlan.variable`).
+  /// The launch plan, as it stands in the environment (`LauncherVariables.plan`).
   package let plan: String
 
   package init(launcher: String, command: [String], plan: String) {

@@ -121,7 +121,7 @@ long clinux_fork(void) { return RESULT(fork()); }
 /* Between clone and exec only raw calls on memory that was ready before: no allocation, no locks, no Swift. */
 struct spawn_state { const struct clinux_spawn *request; long error; int stage; sigset_t mask; };
 
-enum { STAGE_DESCRIPTORS = 1, STAGE_SESSION, STAGE_GROUPS, STAGE_GID, STAGE_UID, STAGE_VERIFY, STAGE_CAPABILITIES, STAGE_DEATH_SIGNAL, STAGE_EXEC };
+enum { STAGE_DESCRIPTORS = 1, STAGE_SESSION, STAGE_GROUPS, STAGE_GID, STAGE_UID, STAGE_VERIFY, STAGE_CAPABILITIES, STAGE_EXEC };
 
 static int spawn_child(void *argument)
 {
@@ -130,7 +130,7 @@ static int spawn_child(void *argument)
   struct sigaction defaults = { .sa_handler = SIG_DFL };
 #define STEP(number, call) do { state->stage = number; if ((state->error = (call)) < 0) _exit(127); } while (0)
   for (int s = 1; s < 32; s++)
-    if (s != SIGKILL && s != SIGSTOP && !(r->keep_ignored >> (s - 1) & 1)) sigaction(s, &defaults, NULL);
+    if (s != SIGKILL && s != SIGSTOP) sigaction(s, &defaults, NULL);
   /* Descriptors: first out of the way of their targets, then into place. */
   int moved[CLINUX_SPAWN_DESCRIPTORS];
   state->stage = STAGE_DESCRIPTORS;
@@ -172,7 +172,6 @@ static int spawn_child(void *argument)
     }
   }
   if (r->no_new_privs) STEP(STAGE_CAPABILITIES, clinux_syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0));
-  if (r->death_signal) STEP(STAGE_DEATH_SIGNAL, clinux_syscall(SYS_prctl, PR_SET_PDEATHSIG, r->death_signal, 0, 0, 0, 0));
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

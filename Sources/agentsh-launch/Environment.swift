@@ -1,4 +1,5 @@
 import AgentshLauncher
+import AgentshWire
 import CLinux
 
 /// The environment as it was inherited. The strings live as long as the process.

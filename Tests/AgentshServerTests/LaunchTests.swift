@@ -49,7 +49,7 @@ import Testing
       let token = answer.json["handoff_token"] as? String
     else { throw Problem(answer.text) }
     #expect(answer.json["supervise"] as? Bool == supervise)
-    #expect((answer.json["wrapper_env"] as? [String: String])?[LaunchPlan.variable]?.isEmpty == false)
+    #expect((answer.json["wrapper_env"] as? [String: String])?[LauncherVariables.plan]?.isEmpty == false)
     var bytes: [UInt8] = []
     for index in stride(from: 0, to: token.count, by: 2) {
       let start = token.index(token.startIndex, offsetBy: index)

@@ -111,11 +111,10 @@ import Testing
   ) throws {
     let place = try Place(as: caller)
     let folder = place.home + "/programs"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    let supervisor = try place.write("no program\n", to: folder + "/agentsh-supervisor", mode: 0o755)
     for name in ["agentsh", "agentshd"] {
       try place.copy(try Programs.directory.get() + "/" + name, to: folder + "/" + name)
     }
-    let supervisor = try place.write("no program\n", to: folder + "/agentsh-supervisor", mode: 0o755)
     let outcome = try place.run([folder + "/agentsh", "wrap", "--", "touch", "ran"], timeout: .seconds(30))
     #expect(outcome.status == 125, "\(outcome)")
     #expect(outcome.errors == "agentsh: \(supervisor) cannot be started: ENOEXEC\n", "\(outcome)")

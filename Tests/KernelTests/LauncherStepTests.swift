@@ -198,7 +198,8 @@ struct LauncherStepTests {
     let null = open("/dev/null", O_RDWR | O_CLOEXEC)
     defer { ([null] + pair.prefix(1)).forEach { close($0) } }
     let environment = [
-      LaunchPlan.variable: LaunchedTree.plan().hex!, "AGENTSH_NOTIFY_SOCK_FD": "3", "PATH": "/usr/bin:/bin",
+      LauncherVariables.plan: LaunchedTree.plan().hex!, "AGENTSH_NOTIFY_SOCK_FD": "3",
+      "PATH": "/usr/bin:/bin",
     ]
     let pid = try LaunchedTree.spawn(
       ["/bin/sh", "-c", ignoring, "sh", "--", "true"], environment, [null, null, null, pair[1]], uid: nil)

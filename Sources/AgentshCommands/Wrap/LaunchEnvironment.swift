@@ -31,7 +31,8 @@ package struct LaunchEnvironment: Sendable, Equatable {
   }
 
   package mutating func remove(_ names: [String]) {
-    entries.removeAll { entry in names.contains { entry.starts(with: ($0 + "=").utf8) } }
+    let starts = names.map { Array(($0 + "=").utf8) }
+    entries.removeAll { entry in starts.contains { entry.starts(with: $0) } }
   }
 
   private static func sentence(_ error: EnvironmentError) -> String {

@@ -67,13 +67,13 @@ struct Supervising: ~Copyable {
 
   /// Gives this process, which is about to become the command: it is the supervisor's from now on. False as above.
   func give(socket: Int32, log: borrowing LaunchLog, traces: Bool) throws(CommandFailure) -> Bool {
-    let opened = openPidfd(currentProcess())
+    let own = currentProcess()
+    let opened = openPidfd(own)
     guard opened >= 0 else {
       throw CommandFailure(code: ExitStatus.notWrapped, "pidfd_open: \(errnoText(Int32(-opened)))")
     }
     let pidfd = FileDescriptor(owning: Int32(opened))
-    return send(
-      Started(target: currentProcess(), traces: traces), [socket, pidfd.number, log.number])
+    return send(Started(target: own, traces: traces), [socket, pidfd.number, log.number])
   }
 
   private func send(_ value: some WireCodable, _ descriptors: [Int32]) -> Bool {

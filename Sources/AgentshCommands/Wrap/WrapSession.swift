@@ -1,6 +1,5 @@
 import AgentshAPI
 import AgentshClient
-import AgentshLauncher
 import AgentshWire
 import LinuxSystem
 

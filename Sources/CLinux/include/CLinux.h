@@ -108,9 +108,7 @@ struct clinux_spawn {
   int group_count;
   int new_session;         /* 1: setsid() */
   int no_new_privs;        /* 1: no execve gives the child more rights */
-  int death_signal;        /* 0, or PR_SET_PDEATHSIG; fires when the spawning THREAD ends */
   unsigned long keep_caps; /* with set_ids: capability bits that stay permitted, effective and ambient */
-  unsigned long keep_ignored; /* bit s-1: signal s keeps its disposition if that is "ignored"; the rest is reset */
 };
 /* vfork-style spawn. Returns the child's pid; -errno with *stage = which step failed (see CLinux.c). */
 long clinux_spawn(const struct clinux_spawn *request, int *pidfd, int *stage);

@@ -56,7 +56,7 @@ final class LaunchedTree {
     // The optimiser ends an object's life after its last use, and only the numbers are used below.
     defer { withExtendedLifetime(ends) {} }
     var environment = request.environment
-    if let plan = request.plan { environment[LaunchPlan.variable] = plan }
+    if let plan = request.plan { environment[LauncherVariables.plan] = plan }
     if request.announceSocket { environment["AGENTSH_NOTIFY_SOCK_FD"] = "3" }
     environment["AGENTSH_WRAPPER_LOG_FD"] = "4"
     let descriptors =
