@@ -12,7 +12,7 @@ package struct LoadedPolicy: Sendable, Equatable {
   /// Reads a policy.
   ///
   /// Every key is enforced or refused. With `allowUnenforced` the refused ones become warnings (`unenforced`), and
-  /// their rules are carried out as strictly as can be: redirect and soft_delete as deny, a denial of host names as
+  /// their rules are carried out as strictly as can be: redirect as deny, a denial of host names as
   /// a denial of all hosts.
   /// - Parameters:
   ///   - bytes: UTF-8, at most 1 MiB.

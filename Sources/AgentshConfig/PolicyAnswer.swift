@@ -59,7 +59,7 @@ package struct PolicyAnswer: Sendable, Equatable {
     }
     self.question = question
     let waits = decided.asks && decided.list != .signal
-    decision = decided.permits ? "allow" : waits ? "approve" : "deny"
+    decision = decided.permits || decided.softDeletes ? "allow" : waits ? "approve" : "deny"
     if decided.asks, !waits { remark = "signals are not held for approval: carried out as deny" }
     policyDecision = decided.verdict.word.description
     rule = policy.ruleName(decided)

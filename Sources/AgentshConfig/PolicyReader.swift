@@ -102,9 +102,9 @@ struct PolicyReader {
     let words = verdicts.map { ($0.word.description, $0) }
     guard let verdict = node.word("decision", words, &problems) else { return .deny }
     switch verdict {
-    case .redirect, .softDelete, .absorb:
+    case .redirect, .absorb:
       unenforced(node.place, "\(list).decision.\(verdict.word)", "carried out as deny")
-    case .allow, .deny, .audit, .approve: break
+    case .allow, .deny, .audit, .approve, .softDelete: break
     }
     return verdict
   }

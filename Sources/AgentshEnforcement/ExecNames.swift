@@ -135,8 +135,9 @@ extension Mediator {
   ]
 
   private func isClosed(_ name: PathText, by source: PolicySource, _ scratch: inout Scratch) -> Bool {
+    // What is asked about may be approved, and what is deleted softly is gone from its place.
     for operation in Self.changes
-    where scratch.decider.decide(operation, name, by: source)?.permits ?? true { return false }
+    where scratch.decider.decide(operation, name, by: source)?.verdict != .deny { return false }
     return true
   }
 }

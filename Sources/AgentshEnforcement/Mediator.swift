@@ -43,10 +43,11 @@ package final class Mediator: Sendable {
   let filesAreShared = Atomic<Bool>(false)
   /// Set once the tree has made a FIFO: from then on what a name is is looked at before it is opened.
   package let fifosMade = Atomic<Bool>(false)
+  let trash: Trash
 
   package init(
     policy: CompiledPolicy, frame: Frame, recorder: Recorder, processes: ProcessTable, helpers: HelperPool,
-    tracer: Tracer? = nil, approvals: Approvals? = nil
+    tracer: Tracer? = nil, approvals: Approvals? = nil, session: String = ""
   ) {
     self.policy = policy
     permitsUserNamespaces = policy.rules.permissions.contains(.userNamespaces)
@@ -59,6 +60,7 @@ package final class Mediator: Sendable {
     self.processes = processes
     self.helpers = helpers
     self.tracer = tracer
+    trash = Trash(places: policy.rules.main.trash, session: session, owner: frame.ownerUID)
     // Without any nobody can be asked.
     self.approvals = approvals ?? Approvals(listener: -1, helpers: helpers, limit: 0, seconds: 0) {}
   }

@@ -8,7 +8,8 @@ import Synchronization
 // unlink, rmdir, mkdir, mknod, symlink and their *at forms: calls on one name in a directory.
 //
 // The race: the directory is pinned, the decision is on its canonical name plus the last component, and the call is
-// made on that handle and component. The kernel follows nothing in these calls' last component.
+// made on that handle and component. The kernel follows nothing in these calls' last component. What is deleted softly:
+// Trash.swift.
 
 extension Mediator {
   func unlink(_ notification: consuming PendingNotification, _ scratch: inout Scratch, _ started: UInt64) {
@@ -127,18 +128,45 @@ extension Mediator {
         return
       }
       var errno = EACCES
-      if decision.permits {
+      // An empty directory holds nothing to keep.
+      let isSoft = decision.softDeletes && (operation == .delete || operation == .rmdir)
+      var isDone = decision.permits || isSoft
+      if isDone {
         guard notification.isAlive() else { return }
         scratch.text.removeAll()
         scratch.text.append(scratch.name, from: leaf)
-        errno = Int32(truncatingIfNeeded: -act(parent.number, scratch.text))
+        if isSoft, operation == .delete {
+          (isDone, errno) = softDelete(parent.number, decision, &scratch)
+        } else {
+          errno = Int32(truncatingIfNeeded: -act(parent.number, scratch.text))
+        }
       }
+      let kept = isSoft && operation == .delete && isDone && errno == 0
       let outcome = Recorder.Outcome(
-        .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started
-      )
+        .file, notification, operation: operation.rawValue, decision: decision, errno: errno,
+        started: started, isDone: isDone)
       if errno == 0 { notification.complete() } else { notification.fail(errno) }
       cutSlash(&scratch.name)
-      recorder.record(outcome, raw: scratch.raw, name: scratch.name)
+      recorder.record(
+        outcome, raw: scratch.raw, name: scratch.name, other: kept ? scratch.nameOther : nil)
+    }
+  }
+
+  /// Moves `scratch.text` in `parent` to the trash. Whether it was tried, and what the caller is told; the new name is in
+  /// `scratch.nameOther`.
+  private func softDelete(
+    _ parent: Int32, _ decision: Decision, _ scratch: inout Scratch
+  ) -> (isDone: Bool, errno: Int32) {
+    if scratch.mask != 0o077 {
+      setFileCreationMask(0o077)
+      scratch.mask = 0o077
+    }
+    return switch trash.take(
+      parent, scratch.text, name: scratch.name, rule: policy.ruleName(decision), into: &scratch.nameOther)
+    {
+    case .moved: (true, 0)
+    case .failed(let errno): (true, errno)
+    case .nowhere: (false, EACCES)
     }
   }
 

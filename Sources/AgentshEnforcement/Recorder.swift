@@ -55,11 +55,13 @@ package final class Recorder: Sendable {
     package var errno: Int32
     /// From `monotonicClock`, when the call was received.
     package var started: UInt64
+    /// It was not stopped: permitted, or carried out in the rule's way.
+    package var isDone: Bool
 
     package init(
       _ kind: EventRecord.Kind, _ notification: borrowing PendingNotification, operation: UInt8,
       decision: Decision,
-      errno: Int32, started: UInt64
+      errno: Int32, started: UInt64, isDone: Bool? = nil
     ) {
       self.kind = kind
       thread = notification.thread
@@ -68,12 +70,13 @@ package final class Recorder: Sendable {
       self.decision = decision
       self.errno = errno
       self.started = started
+      self.isDone = isDone ?? decision.permits
     }
   }
 
   /// Records a call on one or two names. To be called after the answer. `raw` is left out where it equals `name`.
   package func record(_ outcome: Outcome, raw: PathText, name: PathText, other: PathText? = nil) {
-    let blocked = !outcome.decision.permits
+    let blocked = !outcome.isDone
     if blocked { deniedCount.add(1, ordering: .relaxed) }
     guard blocked || logAllowed || outcome.decision.isAlwaysRecorded else { return }
     let latency = UInt32(truncatingIfNeeded: min(monotonicClock() &- outcome.started, UInt64(UInt32.max)))
@@ -92,7 +95,7 @@ package final class Recorder: Sendable {
   package func record(
     _ outcome: Outcome, rawPath: String, path: String, argv: [String], reason: String = ""
   ) {
-    let blocked = !outcome.decision.permits
+    let blocked = !outcome.isDone
     if blocked { deniedCount.add(1, ordering: .relaxed) }
     if outcome.kind == .exec, !started.load(ordering: .relaxed) { noteStart(outcome, blocked: blocked) }
     guard blocked || logAllowed || outcome.decision.isAlwaysRecorded else { return }
@@ -182,6 +185,6 @@ package final class Recorder: Sendable {
 }
 
 extension Decision {
-  /// Also where what is allowed is not: what was to be recorded, and what somebody approved.
-  fileprivate var isAlwaysRecorded: Bool { verdict == .audit || verdict == .approve }
+  /// Also where what is allowed is not: what was to be recorded, what somebody approved, and where things are now.
+  fileprivate var isAlwaysRecorded: Bool { verdict == .audit || verdict == .approve || verdict == .softDelete }
 }

@@ -84,7 +84,7 @@ package final class Supervisor: Sendable {
     ) { arrived.wakeOne() }
     mediator = Mediator(
       policy: policy, frame: entrance.frame, recorder: recorder, processes: processes, helpers: helpers,
-      tracer: entrance.tracing?.tracer, approvals: approvals)
+      tracer: entrance.tracing?.tracer, approvals: approvals, session: welcome.sessionID)
     receivers = Receivers(listener: listener, mediator: mediator, headStart)
     let tree = Tree(
       roots: [currentProcess(), arguments.target], own: currentProcess(), group: arguments.group)

@@ -9,7 +9,7 @@ struct CompiledRules: Sendable {
 
   /// Throws what rule, field and byte of a pattern it cannot compile.
   init(_ rules: PolicyRules) throws(PolicyError) {
-    let floor = try Floor(rules.floor)
+    let floor = try Floor(rules.floor, unread: rules.restrictsReading ? rules.trash : [])
     files = try PathList(files: rules.fileRules, floor: floor, denyReads: rules.denyReadsByDefault)
     sockets = try PathList(sockets: rules.unixSocketRules, floor: floor)
     commands = try CommandList(rules.commandRules)

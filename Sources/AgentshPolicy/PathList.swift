@@ -4,19 +4,17 @@ struct Floor {
   let own: [GlobPattern]
   /// Their ancestors, which may not be moved or removed with them.
   let ancestors: [GlobPattern]
+  /// What is not even read.
+  let unread: [GlobPattern]
 
-  init(_ paths: [String]) throws(PolicyError) {
+  init(_ paths: [String], unread: [String] = []) throws(PolicyError) {
     var own: [GlobPattern] = []
     var ancestors: [GlobPattern] = []
     // By bytes: to Swift two spellings of one character are equal.
     var known: Set<[UInt8]> = []
     for (index, path) in paths.enumerated() {
-      guard let clean = Self.clean(path) else {
-        throw PolicyError(
-          list: nil, ruleIndex: 0, rule: "", field: "floor", item: index, offset: nil,
-          cause: "not an absolute path without . and ..")
-      }
-      own += [GlobPattern(literal: clean, below: false), GlobPattern(literal: clean, below: true)]
+      let clean = try Self.clean(path, "floor", index)
+      own += Self.whole(clean)
       var rest = clean
       while rest != "/", let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")) {
         rest = slash == rest.startIndex ? "/" : String(rest[..<slash])
@@ -26,6 +24,20 @@ struct Floor {
     }
     self.own = own
     self.ancestors = ancestors
+    var all: [GlobPattern] = []
+    for (index, path) in unread.enumerated() { all += Self.whole(try Self.clean(path, "trash", index)) }
+    self.unread = all
+  }
+
+  private static func whole(_ path: String) -> [GlobPattern] {
+    [GlobPattern(literal: path, below: false), GlobPattern(literal: path, below: true)]
+  }
+
+  private static func clean(_ path: String, _ field: String, _ index: Int) throws(PolicyError) -> String {
+    if let clean = clean(path) { return clean }
+    throw PolicyError(
+      list: nil, ruleIndex: 0, rule: "", field: field, item: index, offset: nil,
+      cause: "not an absolute path without . and ..")
   }
 
   private static func clean(_ path: String) -> String? {
@@ -57,7 +69,7 @@ struct PathList: Sendable {
   let uniformDecision: Decision?
 
   /// Compiled rules that stand before the author's.
-  static let floorCount = 2
+  static let floorCount = 3
 
   /// What the floor denies: whatever changes something.
   private static let changing = FileOperation.allCases.filter { !$0.onlyReads }
@@ -66,6 +78,8 @@ struct PathList: Sendable {
     FileOperations(.rename), FileOperations(.rmdir), FileOperations(.delete),
   ]
 
+  private static let reading: FileOperations = [FileOperations(.open), FileOperations(.read)]
+
   init(files rules: [FileRule], floor: Floor, denyReads: Bool) throws(PolicyError) {
     let defaults = FileOperation.allCases.map { operation in
       if !operation.onlyReads { return Decision(.deny, .file, default: .denyFiles) }
@@ -73,7 +87,8 @@ struct PathList: Sendable {
         ? Decision(.deny, .file, default: .denyReads) : Decision(.allow, .file, default: .allowReads)
     }
     try self.init(
-      .file, floor, floorOperations: (Self.changing.rawValue, Self.removing.rawValue), defaults: defaults,
+      .file, floor, defaults: defaults,
+      floorOperations: [Self.changing.rawValue, Self.removing.rawValue, Self.reading.rawValue],
       rules: rules.map { ($0.name, $0.paths, $0.operations.normalized.rawValue, $0.decision) },
       tellsTruncating: rules.map(\.tellsTruncating))
   }
@@ -81,18 +96,19 @@ struct PathList: Sendable {
   init(sockets rules: [UnixSocketRule], floor: Floor) throws(PolicyError) {
     let deny = Decision(.deny, .unixSocket, default: .denyUnix)
     try self.init(
-      .unixSocket, floor, floorOperations: (UInt32(SocketOperations.all.rawValue), 0),
-      defaults: SocketOperation.allCases.map { _ in deny },
+      .unixSocket, floor, defaults: SocketOperation.allCases.map { _ in deny },
+      floorOperations: [UInt32(SocketOperations.all.rawValue), 0, 0],
       rules: rules.map { ($0.name, $0.paths, UInt32($0.operations.rawValue), $0.decision) },
       tellsTruncating: [])
   }
 
   private init(
-    _ list: RuleList, _ floor: Floor, floorOperations: (UInt32, UInt32), defaults: [Decision],
+    _ list: RuleList, _ floor: Floor, defaults: [Decision], floorOperations: [UInt32],
     rules: [(name: String, paths: [String], operations: UInt32, verdict: Verdict)], tellsTruncating: [Bool]
   ) throws(PolicyError) {
     var patterns: [(rule: Int, pattern: GlobPattern)] = floor.own.map { (0, $0) }
-    if floorOperations.1 != 0 { patterns += floor.ancestors.map { (1, $0) } }
+    if floorOperations[1] != 0 { patterns += floor.ancestors.map { (1, $0) } }
+    if floorOperations[2] != 0 { patterns += floor.unread.map { (2, $0) } }
     for (index, rule) in rules.enumerated() {
       for (item, path) in rule.paths.enumerated() {
         func refused(_ offset: Int?, _ cause: String) -> PolicyError {
@@ -118,13 +134,13 @@ struct PathList: Sendable {
     }
     self.program = program
     self.list = list
-    verdicts = [.deny, .deny] + rules.map(\.verdict)
-    operations = [floorOperations.0, floorOperations.1] + rules.map(\.operations)
+    verdicts = [.deny, .deny, .deny] + rules.map(\.verdict)
+    operations = floorOperations + rules.map(\.operations)
     operationCount = defaults.count
     self.tellsTruncating = tellsTruncating
     self.defaults = defaults
     let all: UInt32 = (1 << UInt32(defaults.count)) - 1
-    if !floor.own.isEmpty {
+    if !floor.own.isEmpty || !floor.unread.isEmpty {
       uniformDecision = nil
     } else if patterns.isEmpty {
       uniformDecision = defaults.allSatisfy { $0 == defaults[0] } ? defaults[0] : nil

@@ -19,7 +19,21 @@ package struct PolicyRules: Sendable, Equatable {
   /// Absolute paths (never globs) that nobody inside writes, creates, renames (them or an ancestor), deletes, binds
   /// or connects to, nor anything below them: decided before every list.
   package var floor: [String] = []
+  /// Absolute paths: the directories that `soft_delete` may move a file to, best first. What lies there was deleted under
+  /// some rule, maybe another session's, and is not read inside where any rule denies reading anything.
+  package var trash: [String] = []
   package init() {}
+
+  /// Whether any deletion is one that can be taken back.
+  package var softDeletes: Bool { fileRules.contains { $0.decision == .softDelete } }
+
+  /// Whether reading is denied, or asked about, anywhere: then the trash is not read either.
+  package var restrictsReading: Bool {
+    denyReadsByDefault
+      || fileRules.contains {
+        $0.decision != .allow && $0.decision != .audit && $0.operations.normalized.has(.open)
+      }
+  }
 }
 
 /// `permit`: what is refused to the tree unless its policy asks for it. Nothing of it goes together with rules on signals

@@ -95,9 +95,12 @@ package struct Decision: Equatable, Sendable {
     }
   }
 
-  /// Whether the operation may go on at all. What waits for an answer, and what cannot be carried out yet (redirect,
-  /// soft_delete, absorb), is not permitted.
+  /// Whether the operation may go on as it is. What waits for an answer, what is carried out in another way (soft_delete,
+  /// a signal's absorb and redirect), and what cannot be carried out yet (redirect), may not.
   package var permits: Bool { verdict == .allow || verdict == .audit || approval == .approved }
+
+  /// Whether what is deleted goes to the trash.
+  package var softDeletes: Bool { verdict == .softDelete }
 
   /// Whether somebody is to be asked before anything is done.
   package var asks: Bool { verdict == .approve && approval == .none }

@@ -3,7 +3,7 @@ package import AgentshWire
 
 /// What a daemon that comes back must know of a running launch. Written before the agent may run its first instruction.
 package struct LaunchRecord: Sendable, Equatable {
-  package static let version: UInt16 = 4
+  package static let version: UInt16 = 5
 
   package var launch: UInt64
   /// Of the running kernel: pids of an earlier boot mean nothing.

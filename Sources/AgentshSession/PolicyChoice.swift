@@ -1,6 +1,7 @@
 package import AgentshAPI
 package import AgentshConfig
 package import AgentshPolicy
+import AgentshWire
 import LinuxSystem
 
 /// Which policy a session gets, and whether its caller may ask for it.
@@ -66,14 +67,14 @@ package struct PolicyChoice: Sendable {
         yaml: Array(text.utf8), file: file, context: context, allowUnenforced: allowUnenforced)
       own = Read(policy: policy, file: file)
     } catch { throw SessionError(.badRequest, .policyInvalid, "\(error)") }
-    return try finish(operators ?? own, narrowedBy: operators == nil ? nil : own, extraFloor: names)
+    return try finish(operators ?? own, narrowedBy: operators == nil ? nil : own, context, extraFloor: names)
   }
 
   /// By name, from the directories or built in.
   package func named(
     _ name: String?, _ caller: Caller, _ context: PolicyContext, _ allowUnenforced: Bool
   ) throws(SessionError) -> Chosen {
-    try finish(try read(named: name, caller, context, allowUnenforced), narrowedBy: nil, extraFloor: [])
+    try finish(try read(named: name, caller, context, allowUnenforced), narrowedBy: nil, context, extraFloor: [])
   }
 
   private func read(
@@ -139,17 +140,21 @@ package struct PolicyChoice: Sendable {
 
   /// Puts what is to be used together, with our own files denied before it, and compiles it.
   private func finish(
-    _ main: Read, narrowedBy own: Read?, extraFloor: [String]
+    _ main: Read, narrowedBy own: Read?, _ context: PolicyContext, extraFloor: [String]
   ) throws(SessionError) -> Chosen {
     var first = main.policy.rules
+    var second = own?.policy.rules
+    first.trash = TrashEntry.directories(home: context.home, workspace: context.workspace)
+    second?.trash = first.trash
+    let trash = first.softDeletes || second?.softDeletes == true ? first.trash : []
     // A tree stays in its control group, and under the limits that are set for it.
     // By bytes: to Swift two spellings of one character are equal.
-    let protected = Set((first.floor + floor + extraFloor + Mount.controlGroups()).map { Array($0.utf8) })
+    let protected = Set((first.floor + floor + extraFloor + trash + Mount.controlGroups()).map { Array($0.utf8) })
     first.floor = protected.map { String(decoding: $0, as: UTF8.self) }.sorted()
     let rules: SessionRules
     do throws(CombinationError) {
       rules =
-        if let own { try SessionRules(first, narrowedBy: own.policy.rules) } else { SessionRules(first) }
+        if let second { try SessionRules(first, narrowedBy: second) } else { SessionRules(first) }
     } catch {
       throw SessionError(
         .badRequest, .policyInvalid,

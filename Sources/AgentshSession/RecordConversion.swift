@@ -90,7 +90,11 @@ package struct RecordConversion: Sendable {
   /// Why it was refused, beside the rule: what no rule was asked about, and what became of asking somebody.
   private static func reason(_ record: EventRecord) -> String? {
     if record.kind == .exec, !record.path2.isEmpty { return record.path2 }
-    return Decision.halves(ofCode: record.verdict)?.approval.reason?.description
+    let halves = Decision.halves(ofCode: record.verdict)
+    if halves?.verdict == .softDelete, record.effect == .blocked {
+      return "no trash on its file system that is the owner's alone"
+    }
+    return halves?.approval.reason?.description
   }
 
   private static func path(_ record: EventRecord) -> String? {

@@ -30,7 +30,7 @@ package struct EventRecord: Sendable, Equatable {
   package var rawPath: String
   /// Canonical path; signal, pid and name of the receiver; `address:port` for connect, bind and send; the sentence for lifecycle.
   package var path: String
-  /// rename and link: the other name. exec: why it was refused without asking a rule; mostly empty.
+  /// rename and link: the other name. delete: where it lies now that it was deleted softly. exec: why it was refused without asking a rule; mostly empty.
   package var path2: String
   package var argv: [String]
 

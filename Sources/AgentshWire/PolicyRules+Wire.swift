@@ -18,6 +18,7 @@ extension PolicyRules: WireCodable {
     writer.value(transparentAdd)
     writer.value(transparentRemove)
     writer.value(floor)
+    writer.value(trash)
   }
 
   package init(from reader: inout WireReader) throws(WireError) {
@@ -43,6 +44,7 @@ extension PolicyRules: WireCodable {
     transparentAdd = try reader.value()
     transparentRemove = try reader.value()
     floor = try reader.value()
+    trash = try reader.value()
   }
 }
 

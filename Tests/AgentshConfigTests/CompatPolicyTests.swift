@@ -63,7 +63,6 @@ private let wanted: [(String, [String: Int])] = [
       "audit.include_stdout": 1,
       "audit.retention_days": 1,
       "command_rules.decision.redirect": 2,
-      "file_rules.decision.soft_delete": 1,
       "network_rules.domains": 7,
       "resource_limits.command_timeout": 1,
       "resource_limits.cpu_quota_percent": 1,

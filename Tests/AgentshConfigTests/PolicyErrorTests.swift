@@ -225,10 +225,6 @@ private func complaints(_ text: String) -> [String] {
     ("audit: {retention_days: 5}", "p:3:9: audit.retention_days is not enforced yet: "),
     ("env_policy: {block_iteration: true}", "p:3:14: env_policy.block_iteration is not enforced yet: "),
     (
-      "file_rules:\n  - {name: a, paths: [/x], operations: [delete], decision: soft_delete}",
-      "p:4:60: file_rules.decision.soft_delete is not enforced yet: "
-    ),
-    (
       "file_rules:\n  - {name: a, paths: [/x], redirect_to: /y, decision: redirect}",
       "p:4:55: file_rules.decision.redirect is not enforced yet: "
     ),

@@ -53,6 +53,7 @@ enum Samples {
     rules.transparentAdd = ["a"]
     rules.transparentRemove = ["r"]
     rules.floor = ["/run/agentsh"]
+    rules.trash = ["/home/u/.local/state/agentsh/trash", "/w/.agentsh_trash"]
     return rules
   }
 

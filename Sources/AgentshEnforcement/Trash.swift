@@ -1,0 +1,156 @@
+import AgentshWire
+import CLinux
+import LinuxSystem
+
+// soft_delete: a file is moved to a trash directory instead of being deleted.
+//
+// The race: as for unlink the directory is pinned, and what is moved is the component in it; the kernel follows nothing
+// there. It is moved over a file that was made for it. So what became a directory meanwhile, with all that is in it, is not moved
+// (ENOTDIR), and nothing that lies in the trash is replaced. `rename(2)`
+
+/// The trash directories of a session: what goes there, and how.
+package struct Trash: Sendable {
+  /// Best first; what lies on another file system goes to the next.
+  private let places: [PathText]
+  private let session: String
+  private let owner: UInt32
+
+  package init(places: [String], session: String, owner: UInt32) {
+    self.places = places.map { PathText($0) }
+    self.session = session
+    self.owner = owner
+  }
+
+  enum Outcome: Equatable {
+    /// It lies there.
+    case moved
+    /// The kernel, or the disk, did not want it: what the caller is told. Nothing has changed.
+    case failed(errno: Int32)
+    /// There is no trash on its file system that is the owner's alone. Nothing has changed.
+    case nowhere
+  }
+
+  /// Moves the file `leaf` in `parent`. `name` is its canonical name; `place` becomes the name that it has then.
+  /// The thread's umask must be 077.
+  func take(
+    _ parent: Int32, _ leaf: PathText, name: PathText, rule: String, into place: inout PathText
+  ) -> Outcome {
+    var information = stat()
+    let looked = statAt(parent, leaf, &information, flags: AT_SYMLINK_NOFOLLOW)
+    guard looked == 0 else { return .failed(errno: Int32(truncatingIfNeeded: -looked)) }
+    guard FileType(mode: information.st_mode) != .directory else { return .failed(errno: EISDIR) }
+    let entry = TrashEntry(
+      path: Array(name.bytes), deleted: wallClock() / 1_000_000_000, session: session, rule: rule)
+    let note = Array(entry.text.utf8)
+    for path in places {
+      guard let directory = open(path), let files = below(directory, TrashEntry.files),
+        let info = below(directory, TrashEntry.info)
+      else { continue }
+      let id = Self.makeID(entry.deleted)
+      let moved = move(parent, leaf, files, info, id, note)
+      if moved == -Int(EXDEV) { continue }
+      guard moved == 0 else { return .failed(errno: told(Int32(truncatingIfNeeded: -moved), parent, leaf)) }
+      place = path
+      place.append("/\(TrashEntry.files)/".utf8)
+      place.append(id)
+      return .moved
+    }
+    return .nowhere
+  }
+
+  /// 0, or -errno with nothing left behind.
+  private func move(
+    _ parent: Int32, _ leaf: PathText, _ files: borrowing FileDescriptor, _ info: borrowing FileDescriptor,
+    _ id: PathText, _ note: [UInt8]
+  ) -> Int {
+    let written = Self.write(note, info, id, mode: 0o600)
+    guard written == 0 else { return written }
+    var result = Self.write([], files, id, mode: TrashEntry.placeMode)
+    if result == 0 {
+      result = renameAt2(parent, leaf, files.number, id, flags: 0)
+      if result != 0 { _ = unlinkAt(files.number, id, flags: 0) }
+    }
+    if result != 0 { _ = unlinkAt(info.number, id, flags: 0) }
+    return result
+  }
+
+  /// What unlink says where a rename says that one of two is a directory and the other is none.
+  private func told(_ errno: Int32, _ parent: Int32, _ leaf: PathText) -> Int32 {
+    var information = stat()
+    guard errno == ENOTDIR, statAt(parent, leaf, &information, flags: AT_SYMLINK_NOFOLLOW) == 0,
+      FileType(mode: information.st_mode) == .directory
+    else { return errno }
+    return EISDIR
+  }
+
+  /// A new file, whole; 0, or -errno and there is none.
+  private static func write(
+    _ bytes: [UInt8], _ directory: borrowing FileDescriptor, _ name: PathText, mode: UInt32
+  ) -> Int {
+    let opened = openAt(
+      directory.number, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode: 0o600)
+    guard opened >= 0 else { return opened }
+    let file = FileDescriptor(owning: Int32(opened))
+    var done = 0
+    while done < bytes.count {
+      // SAFETY: the bytes live across the call.
+      let written = unsafe bytes.withUnsafeBufferPointer {
+        rawCall(Int(SYS_write), Int(file.number), kernelAddress($0.baseAddress) + done, bytes.count - done)
+      }
+      if written == -Int(EINTR) { continue }
+      guard written > 0 else {
+        _ = unlinkAt(directory.number, name, flags: 0)
+        return written < 0 ? written : -Int(EIO)
+      }
+      done += written
+    }
+    let set = rawCall(Int(SYS_fchmod), Int(file.number), Int(mode))
+    if set != 0 { _ = unlinkAt(directory.number, name, flags: 0) }
+    return set
+  }
+
+  /// Sorted by time, and not to be guessed.
+  private static func makeID(_ seconds: UInt64) -> PathText {
+    var random = SystemRandomNumberGenerator()
+    let low = String(UInt32.random(in: .min ... .max, using: &random), radix: 16)
+    return PathText("\(String(seconds, radix: 16))-\(String(repeating: "0", count: 8 - low.utf8.count))\(low)")
+  }
+
+  // MARK: the directories
+
+  /// The trash directory, made where it is missing; nil where it cannot be, or is not the owner's alone.
+  private func open(_ path: PathText) -> FileDescriptor? {
+    if let found = openDirectory(AT_FDCWD, path) { return checked(found) }
+    var above = PathText()
+    for index in 1..<max(1, path.count) where path[index] == UInt8(ascii: "/") {
+      above.removeAll()
+      above.append(path.bytes[0..<index])
+      _ = mkdirAt(AT_FDCWD, above, mode: 0o700)
+    }
+    _ = mkdirAt(AT_FDCWD, path, mode: 0o700)
+    guard let made = openDirectory(AT_FDCWD, path) else { return nil }
+    return checked(made)
+  }
+
+  private func below(_ directory: borrowing FileDescriptor, _ name: String) -> FileDescriptor? {
+    let name = PathText(name)
+    if let found = openDirectory(directory.number, name) { return checked(found) }
+    _ = mkdirAt(directory.number, name, mode: 0o700)
+    guard let made = openDirectory(directory.number, name) else { return nil }
+    return checked(made)
+  }
+
+  private func openDirectory(_ directory: Int32, _ name: PathText) -> FileDescriptor? {
+    let opened = openAt(directory, name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    return opened >= 0 ? FileDescriptor(owning: Int32(opened)) : nil
+  }
+
+  /// Whoever else could write there could take what was deleted, or put something else in its place.
+  private func checked(_ directory: consuming FileDescriptor) -> FileDescriptor? {
+    var information = stat()
+    guard statDescriptor(directory.number, &information) == 0, information.st_uid == owner,
+      information.st_mode & 0o077 == 0
+    else { return nil }
+    return directory
+  }
+}
