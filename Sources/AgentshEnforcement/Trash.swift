@@ -30,24 +30,34 @@ package struct Trash: Sendable {
     case nowhere
   }
 
-  /// Moves the file `leaf` in `parent`. `name` is its canonical name; `place` becomes the name that it has then.
+  /// Moves the file `named` in `parent`. `name` is its canonical name; `place` becomes the name that it has then.
   /// The thread's umask must be 077.
   func take(
-    _ parent: Int32, _ leaf: PathText, name: PathText, rule: String, into place: inout PathText
+    _ parent: Int32, _ named: PathText, name: PathText, rule: String, into place: inout PathText
   ) -> Outcome {
     var information = stat()
+    // A slash behind it asks for a directory, which unlink refuses as well.
+    var leaf = named
+    while leaf.count > 1, leaf[leaf.count - 1] == UInt8(ascii: "/") { leaf.truncate(to: leaf.count - 1) }
     let looked = statAt(parent, leaf, &information, flags: AT_SYMLINK_NOFOLLOW)
     guard looked == 0 else { return .failed(errno: Int32(truncatingIfNeeded: -looked)) }
     guard FileType(mode: information.st_mode) != .directory else { return .failed(errno: EISDIR) }
+    guard leaf.count == named.count else { return .failed(errno: ENOTDIR) }
+    let now = wallClock()
     let entry = TrashEntry(
-      path: Array(name.bytes), deleted: wallClock() / 1_000_000_000, session: session, rule: rule)
+      path: Array(name.bytes), deleted: now / 1_000_000_000, session: session, rule: rule)
     let note = Array(entry.text.utf8)
     for path in places {
       guard let directory = open(path), let files = below(directory, TrashEntry.files),
         let info = below(directory, TrashEntry.info)
       else { continue }
-      let id = Self.makeID(entry.deleted)
-      let moved = move(parent, leaf, files, info, id, note)
+      // Sorted by time. Whose name is taken, by another thread or session, takes the next.
+      var id = PathText()
+      var moved = -Int(EEXIST)
+      for next in now..<now + 64 where moved == -Int(EEXIST) {
+        id = PathText(String(next, radix: 16))
+        moved = move(parent, leaf, files, info, id, note)
+      }
       if moved == -Int(EXDEV) { continue }
       guard moved == 0 else { return .failed(errno: told(Int32(truncatingIfNeeded: -moved), parent, leaf)) }
       place = path
@@ -107,13 +117,6 @@ package struct Trash: Sendable {
     let set = rawCall(Int(SYS_fchmod), Int(file.number), Int(mode))
     if set != 0 { _ = unlinkAt(directory.number, name, flags: 0) }
     return set
-  }
-
-  /// Sorted by time, and not to be guessed.
-  private static func makeID(_ seconds: UInt64) -> PathText {
-    var random = SystemRandomNumberGenerator()
-    let low = String(UInt32.random(in: .min ... .max, using: &random), radix: 16)
-    return PathText("\(String(seconds, radix: 16))-\(String(repeating: "0", count: 8 - low.utf8.count))\(low)")
   }
 
   // MARK: the directories

@@ -31,6 +31,15 @@ import AgentshPolicy
     #expect(try CompiledPolicy(Self.rules([Self.root, Self.all], denyReads: true)).permitsEvery(.open))
   }
 
+  @Test func `the trash is nothing else where nothing is kept from reading`() throws {
+    var rules = Self.rules([("/etc/**", FileOperations(.delete), .softDelete), Self.root, Self.all])
+    rules.trash = ["/home/me/trash"]
+    #expect(try CompiledPolicy(rules).permitsEvery(.open))
+    rules.fileRules[0] = FileRule(
+      name: "0", paths: ["/etc/shadow"], operations: FileOperations(.read), decision: .approve)
+    #expect(try !CompiledPolicy(rules).permitsEvery(.open))
+  }
+
   @Test(arguments: [Verdict.deny, .approve, .audit])
   func `one read that is answered otherwise`(decision: Verdict) throws {
     for operations in [FileOperations(.read), FileOperations(.open), .all] {

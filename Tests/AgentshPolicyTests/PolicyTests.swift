@@ -136,6 +136,24 @@ struct FilePolicyTests {
     #expect(asked.file(.rename, "/run/other") == "allow all")
   }
 
+  @Test("Where reading is denied anywhere, the trash is not read", arguments: [true, false])
+  func trash(restricted: Bool) throws {
+    let asked = try Asked {
+      $0.trash = ["/home/u/trash"]
+      $0.fileRules = [file("all", ["**"], .allow)]
+      if restricted { $0.fileRules.insert(file("secret", ["/s"], .deny, FileOperations(.read)), at: 0) }
+    }
+    for path in ["/home/u/trash", "/home/u/trash/files/x"] {
+      for operation in [FileOperation.open, .read] {
+        #expect(asked.file(operation, path) == (restricted ? "deny agentsh-floor" : "allow all"))
+      }
+      // Whether it is changed is the floor's, which has it where anything is deleted softly.
+      #expect(asked.file(.write, path) == "allow all" && asked.file(.stat, path) == "allow all")
+    }
+    #expect(asked.file(.read, "/home/u") == "allow all")
+    #expect(throws: PolicyError.self) { _ = try Asked { $0.trash = ["x"]; $0.denyReadsByDefault = true } }
+  }
+
   @Test("Ancestors of the floor that are written differently are different")
   func floorByBytes() throws {
     let names = ["/home/caf\u{e9}", "/home/cafe\u{301}"]

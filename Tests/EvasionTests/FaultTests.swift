@@ -69,6 +69,37 @@ import Testing
     print(outcome.output)
   }
 
+  /// A deletion that is a move: it is made whole or not at all, and whatever is gone lies in the trash.
+  @Test(arguments: Caller.allCases)
+  func `the Nth call of the supervisor fails, for every N of a soft deletion`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let base = place.outside
+    let faults = try place.install("faults", at: base + "/faults")
+    let policy = try place.policy(
+      """
+      file_rules:
+        - {name: denied, paths: ["\(base)/denied", "\(base)/denied/**"], operations: ["*"], decision: deny}
+        - {name: soft, paths: ["\(base)/allowed/**"], operations: [delete, rmdir], decision: soft_delete}
+        - {name: rest, paths: ["/", "/**"], operations: ["*"], decision: allow}
+      command_rules:
+        - {name: rest, commands: ["*"], decision: allow}
+      """)
+    let outcome = try place.runAsRoot(
+      [
+        "/usr/bin/env", "FAULTS_ONLY=unlink,rmdir", "FAULTS_TWO_ERRNOS=1", faults, base, "\(caller.uid)",
+        try Programs.agentsh(), "--root", place.workspace, "--policy", policy,
+      ], timeout: .seconds(Place.isTraced ? 200 : 60))
+    #expect(outcome.succeeded, "\(outcome)")
+    let rounds = Self.rounds(outcome)
+    #expect(rounds.count == 2 && rounds[0].count >= 40 && rounds[1].count >= 10, "\(outcome)")
+    // Each that was carried out, and two without a fault, lie there; in the way of none is what was left of another.
+    let carried = outcome.output.split(separator: "\n").first?.split(separator: " ")
+    let count = try #require(carried.flatMap { words in words.count > 9 ? Int(words[9]) : nil })
+    let listed = try place.agentsh(["trash", "list"]).output.split(separator: "\n").count - 1
+    #expect(listed >= count + 2, "\(listed) of \(count)")
+    print(outcome.output)
+  }
+
   /// Of each operation how many calls were failed, and the highest N.
   private static func rounds(_ outcome: Outcome) -> [(count: Int, longest: Int)] {
     outcome.output.split(separator: "\n").compactMap { line in
