@@ -218,4 +218,29 @@ import Testing
     #expect(try String(contentsOf: home.appending(path: "link.yaml"), encoding: .utf8) == Self.own)
     #expect(FileManager.default.fileExists(atPath: home.path() + "/beside"))
   }
+
+  /// Under the machine's daemon the trash is the user's own, and a user's policy that keeps what is deleted narrows one that
+  /// deletes it.
+  @Test func `a user's own policy keeps what is deleted`() throws {
+    let place = try Place()
+    let home = place.machine.alice.home
+    let soft = "  - {name: keep, paths: ['**'], operations: [delete], decision: soft_delete}\n"
+    try place.write("soft.yaml", Self.own.replacing("file_rules:\n", with: "file_rules:\n" + soft))
+    for name in ["gone", "kept"] { try place.write(name, name) }
+    #expect(try place.wrap([], ["/bin/rm", "gone"]).succeeded)
+    let inside = try place.wrap(["--policy", "basic", "--with", "soft.yaml"], ["/bin/rm", "kept"])
+    #expect(inside.succeeded, "\(inside)")
+    #expect(!FileManager.default.fileExists(atPath: home + "/kept"))
+    let listed = try place.machine.run([place.agentsh, "trash", "list"], as: place.machine.alice)
+    #expect(listed.output.contains(home + "/kept") && !listed.output.contains(home + "/gone"), "\(listed)")
+    let id = String(try #require(listed.output.split(separator: "\n").last?.split(separator: " ").first))
+    var status = stat()
+    #expect(lstat(home + "/.local/state/agentsh/trash/files/" + id, &status) == 0)
+    #expect(status.st_uid == place.machine.alice.uid)
+    #expect(lstat(home + "/.local/state/agentsh/trash", &status) == 0 && status.st_mode & 0o777 == 0o700)
+    let other = try place.machine.run([place.agentsh, "trash", "restore", id], as: place.machine.bob)
+    #expect(other.status == 1 && other.errors.contains("there is no \(id)"), "\(other)")
+    let restored = try place.machine.run([place.agentsh, "trash", "restore", id], as: place.machine.alice)
+    #expect(restored.succeeded && FileManager.default.fileExists(atPath: home + "/kept"), "\(restored)")
+  }
 }

@@ -252,10 +252,19 @@ import Testing
     #expect(!place.exists(place.workspace + "/elsewhere/c"))
     let unknown = try place.agentsh(["trash", "restore", "no-such"])
     #expect(unknown.status == 1 && unknown.errors.contains("agentsh trash list"), "\(unknown)")
+    // What a supervisor leaves that is killed in between: the place of a file that was never moved.
+    let left = [Self.trash(of: place) + "/files/0", Self.trash(of: place) + "/info/0"]
+    try place.write("", to: left[0])
+    try #require(chmod(left[0], 0o1000) == 0)
+    try place.write("agentsh trash 1\npath=/etc/passwd\ndeleted=1\nsession=s\nrule=r\n", to: left[1])
+    #expect(try kept(place).count == 3)
+    let place0 = try place.agentsh(["trash", "restore", "0"])
+    #expect(place0.status == 1 && place0.errors.contains("only the place of a file"), "\(place0)")
     for words in [[], ["--all", "x"], ["--older-than", "soon"]] {
       #expect(try place.agentsh(["trash", "purge"] + words).status == 2)
     }
     #expect(try place.agentsh(["trash", "purge", "--older-than", "1h"]).output == "0 purged\n")
+    #expect(!left.contains { place.exists($0) })
     #expect(try place.agentsh(["trash", "purge", try #require(id["d"])]).output == "1 purged\n")
     #expect(try kept(place).count == 2)
     #expect(try place.agentsh(["trash", "purge", "--all"]).output == "2 purged\n")
