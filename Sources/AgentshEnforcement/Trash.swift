@@ -131,8 +131,10 @@ package struct Trash: Sendable {
       _ = mkdirAt(AT_FDCWD, above, mode: 0o700)
     }
     _ = mkdirAt(AT_FDCWD, path, mode: 0o700)
-    guard let made = openDirectory(AT_FDCWD, path) else { return nil }
-    return checked(made)
+    guard let made = openDirectory(AT_FDCWD, path), let checked = checked(made) else { return nil }
+    // In a workspace it is no part of the work.
+    _ = Self.write(Array("*\n".utf8), checked, PathText(".gitignore"), mode: 0o600)
+    return checked
   }
 
   private func below(_ directory: borrowing FileDescriptor, _ name: String) -> FileDescriptor? {

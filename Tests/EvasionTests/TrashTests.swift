@@ -163,6 +163,7 @@ import Testing
     #expect(inside.succeeded, "\(inside)")
     let id = try #require(try kept(place, ["--root", disk]).first?["id"] as? String)
     #expect(try place.sh("cat \(disk)/.agentsh_trash/files/\(id)").output == "a")
+    #expect(try place.sh("cat \(disk)/.agentsh_trash/.gitignore").output == "*\n")
     // The trash goes with its workspace, or not at all.
     for attack in ["rm -r \(disk)/.agentsh_trash", "mv \(disk)/.agentsh_trash \(disk)/elsewhere"] {
       let inside = try place.wrap(["/bin/sh", "-c", attack], policy: policy, options: options)
