@@ -44,7 +44,7 @@ extension EventQuery {
       conditions.append("type IN (SELECT id FROM names WHERE text IN (\(marks)))")
       values += types
     }
-    if let decision { add("(decision = ? OR effective = ?)", decision, decision) }
+    if let decision { add(Self.decided(decision, inSession: sessionID != nil), decision, decision) }
     if let path { addPath(path, add) }
     if let since { add("time >= ?", Int64(clamping: since)) }
     if let until { add("time < ?", Int64(clamping: until)) }
@@ -55,6 +55,16 @@ extension EventQuery {
     let text =
       "SELECT position, (SELECT text FROM names WHERE id = type), json FROM events\(filter) ORDER BY position \(direction) LIMIT ?"
     return (text, StatementArguments(values))
+  }
+
+  /// The indexes of decisions are without `allow`, and are used where the statement says that it is not asked for. A
+  /// session's events are few beside those that were ever denied.
+  private static func decided(_ decision: String, inSession: Bool) -> String {
+    if inSession || decision == "allow" { return "(decision = ? OR effective = ?)" }
+    let either = ["decision", "effective"].map {
+      "SELECT position FROM events WHERE \($0) = ? AND \($0) <> 'allow'"
+    }
+    return "position IN (\(either.joined(separator: " UNION ")))"
   }
 
   private static let name = "(SELECT id FROM names WHERE text = ?)"

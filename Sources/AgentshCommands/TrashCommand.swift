@@ -77,11 +77,15 @@ struct TrashCommand: ParsableCommand {
         item.size.map { size in
           Row(
             id: item.id, path: item.entry.map { String(decoding: $0.path, as: UTF8.self) } ?? "",
-            deleted: rfc3339(item.deleted &* 1_000_000_000), session: item.entry?.session ?? "",
+            deleted: String(rfc3339(item.deleted &* 1_000_000_000).prefix(19)) + "Z", session: item.entry?.session ?? "",
             rule: item.entry?.rule ?? "", file: item.file, size: size)
         }
       }
-      if json { return Output.write(indented(json: try JSONEncoder().encode(rows))) }
+      if json {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return Output.write(indented(json: try encoder.encode(rows)))
+      }
       let text = rows.map { [$0.id, $0.deleted, String($0.size), $0.path] }
       Output.write(Array(Table.text([["ID", "DELETED", "SIZE", "PATH"]] + text).utf8))
     }

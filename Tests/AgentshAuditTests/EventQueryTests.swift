@@ -37,6 +37,41 @@ import Testing
     #expect(try await positions { $0.types = ["execve", "file_open", "x"] } == [1, 2, 3, 4, 6])
     #expect(try await positions { $0.decision = "deny" } == [3])
     #expect(try await positions { $0.decision = "audit" } == [6])
+    #expect(try await positions { $0.decision = "allow" } == [1, 2, 4])
+    let everybody = { (query: inout EventQuery) in
+      query.owner = nil
+      query.decision = "deny"
+    }
+    #expect(try await positions(everybody) == [3])
+    #expect(
+      try await positions {
+        $0.sessionID = "s2"
+        $0.decision = "deny"
+      } == [])
+    #expect(
+      try await positions {
+        $0.path = "/srv/ws/secret"
+        $0.decision = "deny"
+      } == [3])
+  }
+
+  /// Denials are few among what is allowed: looking for them does not go through all of it.
+  @Test func `denials are found however much was allowed`() async throws {
+    func time(_ decision: String) async throws -> Duration {
+      var query = EventQuery(owner: 1000)
+      query.decision = decision
+      query.sessionID = nil
+      let clock = ContinuousClock()
+      let start = clock.now
+      for _ in 0..<20 { _ = try await store.events(query) }
+      return clock.now - start
+    }
+    for kind in ["deny", "soft_delete"] { _ = try await time(kind) }
+    let few = try await (time("deny"), time("soft_delete"))
+    try store.append((10..<40_010).map { record($0, path: "/srv/ws/a") })
+    let many = try await (time("deny"), time("soft_delete"))
+    // Going through them took 20 times as long and more.
+    #expect(many.0 < few.0 * 5 && many.1 < few.1 * 5, "\(few) \(many)")
   }
 
   @Test func `a path is itself and what is below it, a pattern is a pattern`() async throws {
