@@ -77,7 +77,8 @@ struct TrashCommand: ParsableCommand {
         item.size.map { size in
           Row(
             id: item.id, path: item.entry.map { String(decoding: $0.path, as: UTF8.self) } ?? "",
-            deleted: String(rfc3339(item.deleted &* 1_000_000_000).prefix(19)) + "Z", session: item.entry?.session ?? "",
+            deleted: String(rfc3339(item.deleted &* 1_000_000_000).prefix(19)) + "Z",
+            session: item.entry?.session ?? "",
             rule: item.entry?.rule ?? "", file: item.file, size: size)
         }
       }

@@ -161,8 +161,9 @@ extension Mediator {
       setFileCreationMask(0o077)
       scratch.mask = 0o077
     }
-    return switch trash.take(
-      parent, scratch.text, name: scratch.name, rule: policy.ruleName(decision), into: &scratch.nameOther)
+    return
+      switch trash.take(
+        parent, scratch.text, name: scratch.name, rule: policy.ruleName(decision), into: &scratch.nameOther)
     {
     case .moved: (true, 0)
     case .failed(let errno): (true, errno)

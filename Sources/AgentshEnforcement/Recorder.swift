@@ -186,5 +186,7 @@ package final class Recorder: Sendable {
 
 extension Decision {
   /// Also where what is allowed is not: what was to be recorded, what somebody approved, and where things are now.
-  fileprivate var isAlwaysRecorded: Bool { verdict == .audit || verdict == .approve || verdict == .softDelete }
+  fileprivate var isAlwaysRecorded: Bool {
+    verdict == .audit || verdict == .approve || verdict == .softDelete
+  }
 }

@@ -123,7 +123,10 @@ package struct Trash: Sendable {
 
   /// The trash directory, made where it is missing; nil where it cannot be, or is not the owner's alone.
   private func open(_ path: PathText) -> FileDescriptor? {
-    if let found = openDirectory(AT_FDCWD, path) { return checked(found) }
+    switch openDirectory(AT_FDCWD, path) {
+    case -Int(ENOENT): break
+    case let opened: return checked(opened)
+    }
     var above = PathText()
     for index in 1..<max(1, path.count) where path[index] == UInt8(ascii: "/") {
       above.removeAll()
@@ -131,27 +134,31 @@ package struct Trash: Sendable {
       _ = mkdirAt(AT_FDCWD, above, mode: 0o700)
     }
     _ = mkdirAt(AT_FDCWD, path, mode: 0o700)
-    guard let made = openDirectory(AT_FDCWD, path), let checked = checked(made) else { return nil }
+    guard let made = checked(openDirectory(AT_FDCWD, path)) else { return nil }
     // In a workspace it is no part of the work.
-    _ = Self.write(Array("*\n".utf8), checked, PathText(".gitignore"), mode: 0o600)
-    return checked
+    _ = Self.write(Array("*\n".utf8), made, PathText(".gitignore"), mode: 0o600)
+    return made
   }
 
   private func below(_ directory: borrowing FileDescriptor, _ name: String) -> FileDescriptor? {
     let name = PathText(name)
-    if let found = openDirectory(directory.number, name) { return checked(found) }
+    let opened = openDirectory(directory.number, name)
+    if opened != -Int(ENOENT) { return checked(opened) }
     _ = mkdirAt(directory.number, name, mode: 0o700)
-    guard let made = openDirectory(directory.number, name) else { return nil }
-    return checked(made)
+    return checked(openDirectory(directory.number, name))
   }
 
-  private func openDirectory(_ directory: Int32, _ name: PathText) -> FileDescriptor? {
-    let opened = openAt(directory, name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-    return opened >= 0 ? FileDescriptor(owning: Int32(opened)) : nil
+  /// Without following any link: the names of the places are canonical, and rules are about what they name.
+  private func openDirectory(_ directory: Int32, _ name: PathText) -> Int {
+    openAt2(
+      directory, name, flags: UInt64(UInt32(bitPattern: O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+      resolve: UInt64(RESOLVE_NO_SYMLINKS))
   }
 
   /// Whoever else could write there could take what was deleted, or put something else in its place.
-  private func checked(_ directory: consuming FileDescriptor) -> FileDescriptor? {
+  private func checked(_ opened: Int) -> FileDescriptor? {
+    guard opened >= 0 else { return nil }
+    let directory = FileDescriptor(owning: Int32(opened))
     var information = stat()
     guard statDescriptor(directory.number, &information) == 0, information.st_uid == owner,
       information.st_mode & 0o077 == 0

@@ -74,7 +74,8 @@ package struct PolicyChoice: Sendable {
   package func named(
     _ name: String?, _ caller: Caller, _ context: PolicyContext, _ allowUnenforced: Bool
   ) throws(SessionError) -> Chosen {
-    try finish(try read(named: name, caller, context, allowUnenforced), narrowedBy: nil, context, extraFloor: [])
+    try finish(
+      try read(named: name, caller, context, allowUnenforced), narrowedBy: nil, context, extraFloor: [])
   }
 
   private func read(
@@ -149,7 +150,8 @@ package struct PolicyChoice: Sendable {
     let trash = first.softDeletes || second?.softDeletes == true ? first.trash : []
     // A tree stays in its control group, and under the limits that are set for it.
     // By bytes: to Swift two spellings of one character are equal.
-    let protected = Set((first.floor + floor + extraFloor + trash + Mount.controlGroups()).map { Array($0.utf8) })
+    let protected = Set(
+      (first.floor + floor + extraFloor + trash + Mount.controlGroups()).map { Array($0.utf8) })
     first.floor = protected.map { String(decoding: $0, as: UTF8.self) }.sorted()
     let rules: SessionRules
     do throws(CombinationError) {

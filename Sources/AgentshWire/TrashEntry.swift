@@ -46,7 +46,8 @@ package struct TrashEntry: Sendable, Equatable {
   package var text: String {
     var text = Self.heading + "\n"
     for (key, value) in [
-      ("path", Self.escaped(path)), ("deleted", String(deleted)), ("session", Self.escaped(Array(session.utf8))),
+      ("path", Self.escaped(path)), ("deleted", String(deleted)),
+      ("session", Self.escaped(Array(session.utf8))),
       ("rule", Self.escaped(Array(rule.utf8))),
     ] {
       text += key
@@ -64,7 +65,8 @@ package struct TrashEntry: Sendable, Equatable {
     guard lines.count == 6, lines[5].isEmpty, lines[0].elementsEqual(Self.heading.utf8) else { return nil }
     var values: [[UInt8]] = []
     for (line, key) in zip(lines[1..<5], ["path", "deleted", "session", "rule"]) {
-      guard line.starts(with: (key + "=").utf8), let value = Self.unescaped(line.dropFirst(key.utf8.count + 1))
+      guard line.starts(with: (key + "=").utf8),
+        let value = Self.unescaped(line.dropFirst(key.utf8.count + 1))
       else { return nil }
       values.append(value)
     }
@@ -76,7 +78,9 @@ package struct TrashEntry: Sendable, Equatable {
       rule: String(decoding: values[3], as: UTF8.self))
   }
 
-  private static func isPlain(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "%") }
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "%")
+  }
 
   private static let digits = Array("0123456789ABCDEF".utf8)
 

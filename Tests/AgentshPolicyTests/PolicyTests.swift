@@ -151,7 +151,11 @@ struct FilePolicyTests {
       #expect(asked.file(.write, path) == "allow all" && asked.file(.stat, path) == "allow all")
     }
     #expect(asked.file(.read, "/home/u") == "allow all")
-    #expect(throws: PolicyError.self) { _ = try Asked { $0.trash = ["x"]; $0.denyReadsByDefault = true } }
+    #expect(throws: PolicyError.self) {
+      _ = try Asked {
+        $0.trash = ["x"]; $0.denyReadsByDefault = true
+      }
+    }
   }
 
   @Test("Ancestors of the floor that are written differently are different")

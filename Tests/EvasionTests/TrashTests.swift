@@ -61,7 +61,8 @@ import Testing
     }
     #expect(events.count == 1)
     let said = events.first?["policy"] as? [String: Any]
-    #expect(said?["decision"] as? String == "soft_delete" && said?["effective_decision"] as? String == "allow")
+    #expect(
+      said?["decision"] as? String == "soft_delete" && said?["effective_decision"] as? String == "allow")
     let fields = events.first?["fields"] as? [String: Any]
     #expect((fields?["path2"] as? String)?.hasPrefix(Self.trash(of: place) + "/files/") == true, "\(events)")
   }
@@ -148,7 +149,8 @@ import Testing
     let (disk, third) = (place.directory + "/disk", place.directory + "/third")
     let owner = caller == .user ? "uid=\(caller.uid),gid=\(caller.uid)," : ""
     try place.mountPrivately(
-      "mkdir -p \(disk) \(third); for d in \(disk) \(third); do mount -t tmpfs -o \(owner)mode=755 none $d; done")
+      "mkdir -p \(disk) \(third); for d in \(disk) \(third); do mount -t tmpfs -o \(owner)mode=755 none $d; done"
+    )
     let policy = try place.policy(
       """
       file_rules:
@@ -174,7 +176,9 @@ import Testing
     #expect(elsewhere.status == 1 && elsewhere.errors.contains("Permission denied"), "\(elsewhere)")
     #expect(try place.sh("cat \(third)/file").output == "b")
     let denied = try place.events(["--path", third + "/file", "--decision", "deny"])
-    #expect((denied.first?["fields"] as? [String: Any])?["reason"] as? String == "no trash on its file system that is the owner's alone")
+    #expect(
+      (denied.first?["fields"] as? [String: Any])?["reason"] as? String
+        == "no trash on its file system that is the owner's alone")
     let restored = try place.agentsh(["trash", "restore", id, "--root", disk])
     #expect(restored.succeeded, "\(restored)")
     #expect(try place.sh("cat \(disk)/file").output == "a")
@@ -185,6 +189,24 @@ import Testing
       #expect(inside.status == 1, "\(spoilt): \(inside)")
       #expect(try place.sh("cat \(disk)/file").output == "a")
     }
+  }
+
+  /// A link on the way would put the trash where rules do not know it.
+  @Test(arguments: Caller.allCases)
+  func `a trash behind a link is none`(caller: Caller) throws {
+    let place = try Place(as: caller)
+    let state = place.home + "/.local/state/agentsh"
+    // The daemon's own state has to be a directory: the link comes when it runs.
+    let policy = try Self.policy(place)
+    #expect(try place.wrap(["/bin/true"], policy: policy).succeeded)
+    try #require(try place.sh("mv \(state) \(state).real && ln -s \(state).real \(state)").succeeded)
+    try place.write("a", to: place.workspace + "/file")
+    let inside = try place.wrap(["/bin/rm", "file"], policy: policy)
+    #expect(inside.succeeded, "\(inside)")
+    #expect(!place.exists(state + ".real/trash"))
+    let rows = try kept(place)
+    #expect(rows.count == 1)
+    #expect((rows.first?["file"] as? String)?.hasPrefix(place.workspace + "/.agentsh_trash/files/") == true)
   }
 
   /// A name that is a file now and a directory then: what is moved to the trash is never a directory with what is in it.
@@ -238,7 +260,8 @@ import Testing
     #expect(try place.wrap(["/bin/rm", "a", "b", "deep/c", "d"], policy: policy).succeeded)
     var id: [String: String] = [:]
     for row in try kept(place) {
-      id[try #require((row["path"] as? String)?.split(separator: "/").last.map(String.init))] = row["id"] as? String
+      id[try #require((row["path"] as? String)?.split(separator: "/").last.map(String.init))] =
+        row["id"] as? String
     }
     try place.write("new", to: place.workspace + "/a")
     let there = try place.agentsh(["trash", "restore", try #require(id["a"])])
