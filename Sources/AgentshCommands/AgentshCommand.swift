@@ -16,8 +16,8 @@ struct AgentshCommand: ParsableCommand {
     version: "agentsh \(AgentshVersion.text)",
     subcommands: [
       WrapCommand.self, ServerCommand.self, SessionCommand.self, ApproveCommand.self, EventsCommand.self,
-      TrashCommand.self,
-      PolicyCommand.self, DetectCommand.self, CompletionsCommand.self, VersionCommand.self, DebugCommand.self,
+      TrashCommand.self, PolicyCommand.self, DetectCommand.self, CompletionsCommand.self, VersionCommand.self,
+      DebugCommand.self,
     ])
 }
 

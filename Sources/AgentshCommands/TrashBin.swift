@@ -44,7 +44,7 @@ struct TrashBin {
     var status = stat()
     let looked = statAt(
       AT_FDCWD, PathText(directory + "/\(TrashEntry.files)/" + id), &status, flags: AT_SYMLINK_NOFOLLOW)
-    let isPlace = status.st_mode == UInt32(S_IFREG) | TrashEntry.placeMode
+    let isPlace = status.st_size == 0 && status.st_mode == UInt32(S_IFREG) | TrashEntry.placeMode
     return Item(
       id: id, bin: self, entry: entry, size: looked == 0 && !isPlace ? Int64(status.st_size) : nil,
       deleted: entry?.deleted ?? changeTime(status))

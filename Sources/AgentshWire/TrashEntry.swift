@@ -21,8 +21,8 @@ package struct TrashEntry: Sendable, Equatable {
   package static let files = "files"
   package static let info = "info"
 
-  /// The mode of the file that keeps the place of one that is about to come: a regular file that nobody may read, with the sticky
-  /// bit, which nothing else has. Where it is left, the supervisor was killed, and nothing was deleted.
+  /// The mode of the empty file that keeps the place of one that is about to come: nobody may read it, and it has the sticky
+  /// bit. Where it is left, the supervisor was killed, and nothing was deleted.
   package static let placeMode: UInt32 = 0o1000
 
   /// A trash directory below a directory of the user's, for what lies on that file system.

@@ -257,7 +257,9 @@ import Testing
     let place = try Place(as: caller)
     let policy = try Self.policy(place)
     for name in ["a", "b", "deep/c", "d"] { try place.write(name, to: place.workspace + "/" + name) }
-    #expect(try place.wrap(["/bin/rm", "a", "b", "deep/c", "d"], policy: policy).succeeded)
+    // Mode and all, as the place of a file that never came.
+    #expect(try place.sh("chmod 1000 a").succeeded)
+    #expect(try place.wrap(["/bin/rm", "-f", "a", "b", "deep/c", "d"], policy: policy).succeeded)
     var id: [String: String] = [:]
     for row in try kept(place) {
       id[try #require((row["path"] as? String)?.split(separator: "/").last.map(String.init))] =
@@ -268,6 +270,7 @@ import Testing
     #expect(there.status == 1 && there.errors.contains("is there already"), "\(there)")
     #expect(place.read(place.workspace + "/a") == "new")
     let beside = try place.agentsh(["trash", "restore", try #require(id["a"]), "--to", "a.old"])
+    try #require(chmod(place.workspace + "/a.old", 0o600) == 0)
     #expect(beside.succeeded && place.read(place.workspace + "/a.old") == "a", "\(beside)")
     // A link that the agent put there would have us write where it may not.
     try #require(try place.sh("rmdir deep; mkdir elsewhere; ln -s elsewhere deep").succeeded)
