@@ -9,9 +9,7 @@ import Testing
   @Test(arguments: Caller.allCases)
   func `the Nth call of the supervisor fails, for every N of every mediated operation`(caller: Caller) throws
   {
-    let place = try Place(as: caller)
-    let base = place.outside
-    let faults = try place.install("faults", at: base + "/faults")
+    let (place, base, faults) = try Self.world(as: caller)
     let policy = try place.policy(
       """
       file_rules:
@@ -53,9 +51,7 @@ import Testing
   func `the Nth call of the supervisor fails, for every N of a read that the kernel opens`(caller: Caller)
     throws
   {
-    let place = try Place(as: caller)
-    let base = place.outside
-    let faults = try place.install("faults", at: base + "/faults")
+    let (place, base, faults) = try Self.world(as: caller)
     let outcome = try place.runAsRoot(
       [
         "/usr/bin/env", "FAULTS_ONLY=open,open-dots", "FAULTS_ALLOWED=1", faults, base, "\(caller.uid)",
@@ -72,9 +68,7 @@ import Testing
   /// A deletion that is a move: it is made whole or not at all, and whatever is gone lies in the trash.
   @Test(arguments: Caller.allCases)
   func `the Nth call of the supervisor fails, for every N of a soft deletion`(caller: Caller) throws {
-    let place = try Place(as: caller)
-    let base = place.outside
-    let faults = try place.install("faults", at: base + "/faults")
+    let (place, base, faults) = try Self.world(as: caller)
     let policy = try place.policy(
       """
       file_rules:
@@ -98,6 +92,12 @@ import Testing
     let listed = try place.agentsh(["trash", "list"]).output.split(separator: "\n").count - 1
     #expect(listed >= count + 2, "\(listed) of \(count)")
     print(outcome.output)
+  }
+
+  /// Where the operations are made, and the program that makes them and fails the supervisor's calls.
+  private static func world(as caller: Caller) throws -> (place: Place, base: String, faults: String) {
+    let place = try Place(as: caller)
+    return (place, place.outside, try place.install("faults", at: place.outside + "/faults"))
   }
 
   /// Of each operation how many calls were failed, and the highest N.
