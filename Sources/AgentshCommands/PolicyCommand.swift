@@ -21,10 +21,10 @@ struct PolicyCommand: ParsableCommand {
   struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "validate",
-      abstract: "Say everything that is wrong in a policy, with line and column.",
-      discussion: "Exit status 1 when the policy would not be accepted.")
+      abstract: "Say everything that is wrong in policies, with line and column.",
+      discussion: "Exit status 1 when one of them would not be accepted.")
 
-    @Argument(help: "A policy's name, or a file.") var policy: String
+    @Argument(help: ArgumentHelp("Names of policies, or files.", valueName: "policy")) var policies: [String]
     @Flag(help: "Keys that are not enforced yet are warnings.") var allowUnenforced = false
     @Option(
       help: ArgumentHelp(
@@ -34,14 +34,16 @@ struct PolicyCommand: ParsableCommand {
     func run() throws {
       let context = try ProcessContext.current()
       let local = try LocalPolicies(context, root: root)
-      let named = PolicyLibrary.isFileName(policy) ? context.absolute(policy) : policy
-      let report = PolicyReport.validate(
-        named, directories: local.directories, context: local.policyContext, allowUnenforced: allowUnenforced)
-      guard report.isValid else {
-        Output.note(report.text)
-        throw ExitCode(ExitStatus.failed)
+      var areValid = true
+      for policy in policies {
+        let named = PolicyLibrary.isFileName(policy) ? context.absolute(policy) : policy
+        let report = PolicyReport.validate(
+          named, directories: local.directories, context: local.policyContext,
+          allowUnenforced: allowUnenforced)
+        if report.isValid { Output.line(report.text) } else { Output.note(report.text) }
+        areValid = areValid && report.isValid
       }
-      Output.line(report.text)
+      if !areValid { throw ExitCode(ExitStatus.failed) }
     }
   }
 

@@ -36,7 +36,7 @@ package enum OperatorFile {
   }
 
   private static func above(_ path: String) -> [String] {
-    let names = path.split(separator: "/")
+    let names = path.pathNames.filter { !$0.isEmpty }
     return (0..<names.count).map { "/" + names[..<$0].joined(separator: "/") }
   }
 }

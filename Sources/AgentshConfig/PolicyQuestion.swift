@@ -57,17 +57,17 @@ package struct PolicyQuestion: Sendable, Equatable {
   private static func canonical(
     _ path: String, _ op: String, _ context: PolicyContext
   ) throws(PolicyQuestionError) -> String {
-    guard path.hasPrefix("/") else { throw .badSubject(op, path, "the path must be absolute") }
-    var names: [Substring] = []
-    for name in path.split(separator: "/") where name != "." {
+    guard path.begins(with: "/") else { throw .badSubject(op, path, "the path must be absolute") }
+    var names: [String] = []
+    for name in path.pathNames where !name.isEmpty && name != "." {
       if name == ".." { _ = names.popLast() } else { names.append(name) }
     }
     var clean = "/" + names.joined(separator: "/")
-    if !context.realPaths, clean == "/workspace" || clean.hasPrefix("/workspace/") {
-      clean = context.workspace + clean.dropFirst("/workspace".count)
+    if !context.realPaths, clean.isWithin("/workspace") {
+      clean = context.workspace + clean.behind("/workspace")
     }
-    for (link, target) in context.systemLinks where clean == link || clean.hasPrefix(link + "/") {
-      return target + clean.dropFirst(link.count)
+    for (link, target) in context.systemLinks where clean.isWithin(link) {
+      return target + clean.behind(link)
     }
     return clean
   }

@@ -98,9 +98,9 @@ extension PolicyReader {
       } else if let text = node.text("redirect_to", &problems),
         let target = expand(text, node.place, escape: false)
       {
-        if !target.hasPrefix("/") { problems.add(node.place, "redirect_to must be an absolute directory") }
-        let isAlias = !context.realPaths && (text == "/workspace" || text.hasPrefix("/workspace/"))
-        rule.redirectTo = isAlias ? context.workspace + target.dropFirst("/workspace".count) : target
+        if !target.begins(with: "/") { problems.add(node.place, "redirect_to must be an absolute directory") }
+        let isAlias = !context.realPaths && text.isWithin("/workspace")
+        rule.redirectTo = isAlias ? context.workspace + target.behind("/workspace") : target
       }
     } else if rule.decision == .redirect {
       problems.add(fields.place, "decision: redirect needs redirect_to, a directory")

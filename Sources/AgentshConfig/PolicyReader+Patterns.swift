@@ -22,9 +22,9 @@ extension PolicyReader {
   mutating func pathPattern(_ text: String, _ place: Place, _ what: String, abstractNames: Bool) -> String? {
     var source = text
     var prefix = ""
-    if !context.realPaths, text == "/workspace" || text.hasPrefix("/workspace/") {
+    if !context.realPaths, text.isWithin("/workspace") {
       prefix = Self.globEscaped(context.workspace)
-      source = String(text.dropFirst("/workspace".count))
+      source = text.behind("/workspace")
       if prefix == "/", !source.isEmpty { prefix = "" }
     }
     guard let rest = expand(source, place, escape: true) else { return nil }
@@ -53,7 +53,7 @@ extension PolicyReader {
       }
       rest = rest[rest.index(after: end)...]
       // A root directory before a slash would make two of it.
-      result += value == "/" && rest.hasPrefix("/") ? "" : value
+      result += value == "/" && rest.begins(with: "/") ? "" : value
     }
     return result + rest
   }
@@ -78,18 +78,18 @@ extension PolicyReader {
 
   /// The text with a backslash before every character that means something in a glob.
   static func globEscaped(_ text: String) -> String {
-    var result = ""
-    for character in text {
-      if "*?[]{}\\,".contains(character) { result.append("\\") }
-      result.append(character)
+    var result = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars {
+      if "*?[]{}\\,".unicodeScalars.contains(scalar) { result.append("\\") }
+      result.append(scalar)
     }
-    return result
+    return String(result)
   }
 
   /// The pattern, and what it is below a directory of the system that is a link: rules see canonical names only.
   func withSystemLinks(_ pattern: String) -> [String] {
-    for (link, target) in context.systemLinks where pattern == link || pattern.hasPrefix(link + "/") {
-      return [pattern, Self.globEscaped(target) + pattern.dropFirst(link.count)]
+    for (link, target) in context.systemLinks where pattern.isWithin(link) {
+      return [pattern, Self.globEscaped(target) + pattern.behind(link)]
     }
     return [pattern]
   }
@@ -104,13 +104,13 @@ extension PolicyReader {
         "paths are absolute and * stays within one component", "write **/\(pattern), or ** for everything"
       )
     }
-    guard let first = pattern.first, "/*{[?\\".contains(first) else {
+    guard let first = pattern.unicodeScalars.first, "/*{[?\\".unicodeScalars.contains(first) else {
       return ("paths are absolute", "begin with /, **/, ${PROJECT_ROOT}/ or ${HOME}/")
     }
     if pattern.count > 1, pattern.hasSuffix("/") {
       return ("no path ends in a slash", "write \(pattern)** for what is below it")
     }
-    let components = pattern.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+    let components = pattern.pathNames.dropFirst()
     if components.contains(".") || components.contains("..") {
       return ("names are canonical, without . and ..", "")
     }

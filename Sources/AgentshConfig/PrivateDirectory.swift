@@ -19,8 +19,8 @@ package enum PrivateDirectory {
   package static func open(
     _ path: String, ownedBy uid: UInt32, mode: UInt32 = 0o700
   ) throws(PrivateDirectoryError) -> FileDescriptor {
-    guard path.hasPrefix("/"), !path.utf8.contains(0) else { throw .notAbsolute(path) }
-    let names = path.split(separator: "/").map(String.init)
+    guard path.begins(with: "/"), !path.utf8.contains(0) else { throw .notAbsolute(path) }
+    let names = path.pathNames.filter { !$0.isEmpty }
     guard !names.isEmpty, !names.contains(".."), !names.contains(".") else { throw .notAbsolute(path) }
     let directory: FileDescriptor
     if let found = try openIfThere(path, names) {

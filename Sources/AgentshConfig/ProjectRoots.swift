@@ -18,10 +18,10 @@ package struct ProjectRoots: Sendable, Equatable {
   package init(workspace: String, home: String, holds: (String, String) -> Bool) {
     var candidates: [String] = []
     var path = workspace[...]
-    while path.count > 1 {
-      if path != workspace, path == home || home.hasPrefix(path + "/") { break }
+    while path.utf8.count > 1 {
+      if !path.isSame(as: workspace), home.isWithin(String(path)) { break }
       candidates.append(String(path))
-      guard let slash = path.lastIndex(of: "/") else { break }
+      guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { break }
       path = path[..<slash]
     }
     let project = candidates.first { directory in Self.marks.contains { holds(directory, $0) } } ?? workspace

@@ -41,7 +41,7 @@ struct Floor {
   }
 
   private static func clean(_ path: String) -> String? {
-    guard path.hasPrefix("/") else { return nil }
+    guard path.utf8.first == UInt8(ascii: "/") else { return nil }
     var clean = ""
     for part in path.utf8.split(separator: UInt8(ascii: "/")) {
       let name = String(Substring(part))

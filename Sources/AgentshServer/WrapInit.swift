@@ -80,7 +80,7 @@ struct WrapInit: Sendable {
     guard ["", "agent", "shim"].contains(wanted.mode ?? "") else {
       throw .badRequest("mode is \"agent\" or \"shim\"")
     }
-    guard wanted.agentCommand.hasPrefix("/") else {
+    guard wanted.agentCommand.begins(with: "/") else {
       throw .badRequest("agent_command is not an absolute path: \"\(wanted.agentCommand)\"")
     }
     for text in [wanted.agentCommand] + wanted.agentArgs where text.utf8.contains(0) {

@@ -91,7 +91,7 @@ package struct RecordConversion: Sendable {
   private static func reason(_ record: EventRecord) -> String? {
     if record.kind == .exec, !record.path2.isEmpty { return record.path2 }
     let halves = Decision.halves(ofCode: record.verdict)
-    if halves?.verdict == .softDelete, record.effect == .blocked {
+    if halves?.verdict == .softDelete, record.kind == .file, record.effect == .blocked {
       return "no trash on its file system that is the owner's alone"
     }
     return halves?.approval.reason?.description

@@ -60,7 +60,7 @@ package struct Workspace: Sendable, Equatable {
   static func canonicalDirectory(
     _ path: String, _ what: String, flags: Int32 = O_RDONLY
   ) throws(SessionError) -> String {
-    guard path.hasPrefix("/") else { throw .workspace("\(what) is not an absolute path: \"\(path)\"") }
+    guard path.begins(with: "/") else { throw .workspace("\(what) is not an absolute path: \"\(path)\"") }
     guard !path.utf8.contains(0) else { throw .workspace("\(what) has a NUL in it") }
     let opened = openAt(AT_FDCWD, PathText(path), flags: flags | O_DIRECTORY | O_CLOEXEC | O_NOCTTY)
     guard opened >= 0 else { throw .workspace("\(what) \(path) \(cause(Int32(-opened)))") }

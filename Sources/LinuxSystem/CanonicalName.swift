@@ -19,8 +19,9 @@ package func canonicalName(_ path: String) -> String? {
 
 /// The path of the last component itself, all links on the way to it followed. Nil as for `canonicalName`.
 package func canonicalPlace(_ path: String) -> String? {
-  guard let slash = path.lastIndex(of: "/") else { return nil }
-  let leaf = path[path.index(after: slash)...]
+  // A combining mark behind it makes another character of the slash, to Swift.
+  guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+  let leaf = path[path.utf8.index(after: slash)...]
   guard !leaf.isEmpty, leaf != ".", leaf != "..",
     let parent = canonicalName(slash == path.startIndex ? "/" : String(path[..<slash]))
   else { return nil }

@@ -57,16 +57,18 @@ import Testing
 
   /// Denials are few among what is allowed: looking for them does not go through all of it.
   @Test func `denials are found however much was allowed`() async throws {
+    /// The shortest of many: whatever else the machine does adds to the others.
     func time(_ decision: String) async throws -> Duration {
       var query = EventQuery(owner: 1000)
       query.decision = decision
-      query.sessionID = nil
-      let clock = ContinuousClock()
-      let start = clock.now
-      for _ in 0..<20 { _ = try await store.events(query) }
-      return clock.now - start
+      var shortest = Duration.seconds(60)
+      for _ in 0..<50 {
+        let start = ContinuousClock.now
+        _ = try await store.events(query)
+        shortest = min(shortest, ContinuousClock.now - start)
+      }
+      return shortest
     }
-    for kind in ["deny", "soft_delete"] { _ = try await time(kind) }
     let few = try await (time("deny"), time("soft_delete"))
     try store.append((10..<40_010).map { record($0, path: "/srv/ws/a") })
     let many = try await (time("deny"), time("soft_delete"))

@@ -63,6 +63,7 @@ private func paths(_ pattern: String, _ context: PolicyContext) throws -> [Strin
     #expect(roots("/home/u/p/a", ["/home/u/p/package.json"]).git == "/home/u/p")
     #expect(roots("/home/u/p/a", []).project == "/home/u/p/a")
     #expect(roots("/srv/x/y", ["/srv/.git"]).git == "/srv")
+    #expect(roots("/srv/\u{301}p/src", ["/srv/\u{301}p/.git"]).project == "/srv/\u{301}p")
   }
 
   @Test func `dotfiles in the home do not make all of it a project`() {

@@ -12,6 +12,25 @@ private func load(_ text: String, allowUnenforced: Bool = false) throws -> Loade
 }
 
 @Suite struct PolicyLoadTests {
+  /// To Swift a slash or a star is another character with a combining mark behind it; to the kernel it is a slash.
+  @Test func `what a name begins with hides no slash, no star and no dots`() throws {
+    func paths(_ path: String, in workspace: String = "/w") throws -> [[UInt8]] {
+      let rule = #"file_rules: [{name: a, paths: [""# + path + #""], decision: deny}]"#
+      return try LoadedPolicy(
+        yaml: Array(("version: 1\nname: t\n" + rule).utf8), file: "p",
+        context: PolicyContext(workspace: workspace, home: "/home/u"), allowUnenforced: false
+      ).rules.fileRules[0].paths.map { Array($0.utf8) }
+    }
+    #expect(try paths(#"/workspace/\u0301x"#) == [Array("/w/\u{301}x".utf8)])
+    #expect(try paths(#"/workspace/x"#, in: "/srv/*\u{301}") == [Array("/srv/\\*\u{301}/x".utf8)])
+    #expect(
+      try paths(#"/bin/\u0301x"#) == [Array("/bin/\u{301}x".utf8), Array("/usr/bin/\u{301}x".utf8)])
+    for path in [#"/a/../\u0301b"#, #"/a/./\u0301b"#, #"/a//\u0301b"#] {
+      #expect(throws: LoadFailure.self, "\(path)") { try paths(path) }
+    }
+    #expect(throws: Never.self) { try paths(#"/\u0301b"#) }
+  }
+
   @Test func `every field of every list arrives`() throws {
     let rules = try load(
       """

@@ -76,7 +76,10 @@ struct ReferenceConversion {
   }
 
   private static func reason(_ record: EventRecord) -> String? {
-    guard verdict(record) != nil else { return nil }
+    guard let verdict = verdict(record) else { return nil }
+    if record.kind == .file, record.effect == .blocked, verdict == .softDelete {
+      return "no trash on its file system that is the owner's alone"
+    }
     return [
       2: "approval denied", 3: "approval timeout", 4: "too many approvals wait (limits.approvals)",
       5: "the call meant something else than what was approved",

@@ -214,6 +214,16 @@ import Testing
       #expect(
         validated.status != 0 && (validated.output + validated.errors).contains(position), "\(validated)")
     }
+    // Of several all are looked at.
+    let files = try ["file_rules: []\n", "file_rulez: []\n", "network_rules: []\n"].enumerated().map {
+      try place.policy($0.element, name: "p\($0.offset)")
+    }
+    let validated = try place.agentsh(["policy", "validate"] + files)
+    #expect(validated.status == 1 && validated.errors.contains(files[1] + ":3:"), "\(validated)")
+    #expect(
+      validated.output.split(separator: "\n").map { $0.contains(": ok: ") } == [true, true], "\(validated)")
+    #expect(try place.agentsh(["policy", "validate", files[0], files[2]]).status == 0)
+    #expect(try place.agentsh(["policy", "validate"]).status == 2)
   }
 
   @Test(arguments: Caller.allCases) func `a workspace that is none is refused`(caller: Caller) throws {
