@@ -46,7 +46,12 @@ extension EventQuery {
     }
     if let decision { add(Self.decided(decision, inSession: sessionID != nil), decision, decision) }
     if let path { addPath(path, add) }
-    if let since { add("time >= ?", Int64(clamping: since)) }
+    // Events are stored about in the order of their times: from which position on is asked of the index of times, which
+    // the plus sign says, and not of the events one after the other.
+    if let since {
+      let time = Int64(clamping: since)
+      add("time >= ? AND position >= (SELECT min(+position) FROM events WHERE time >= ?)", time, time)
+    }
     if let until { add("time < ?", Int64(clamping: until)) }
     if let after { add("position > ?", after) }
     let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
