@@ -46,21 +46,10 @@ struct Journal: ~Copyable {
 
   /// All of the bytes or none: what a full disk took of them is cut off again. Throws ENOSPC, EFBIG, EIO. `write(2)`
   mutating func append(_ bytes: [UInt8], at length: Int) throws(SystemCallError) {
-    var done = 0
-    while done < bytes.count {
-      // SAFETY: the range lies inside the array, which is not changed meanwhile.
-      let wrote = unsafe bytes.withUnsafeBytes { buffer in
-        retryingInterrupt {
-          rawCall(
-            Int(SYS_write), Int(file.number), kernelAddress(buffer.baseAddress) + done, buffer.count - done)
-        }
-      }
-      if wrote <= 0 {
-        try truncate(to: length)
-        throw SystemCallError("write", wrote < 0 ? Int32(-wrote) : ENOSPC)
-      }
-      done += wrote
-    }
+    let result = writeAll(file.number, bytes)
+    guard result < 0 else { return }
+    try truncate(to: length)
+    throw SystemCallError("write", Int32(-result))
   }
 
   /// Back to a length the database knows of. `ftruncate(2)`

@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// JSON as the daemon wrote it, taken apart or indented without being decoded: order and numbers stay as they are.
 /// What is not well-formed comes out as it went in.
 package enum JSONArray {
@@ -57,6 +59,13 @@ private struct JSONScanner {
     }
     return true
   }
+}
+
+/// A value as JSON for people: keys in the order of the alphabet, slashes as they are.
+func indented(_ value: some Encodable) throws -> [UInt8] {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  return indented(json: try encoder.encode(value))
 }
 
 /// The same JSON with line breaks and two spaces a level, as upstream prints it, with a line break at the end.

@@ -151,9 +151,7 @@ struct PolicyCommand: ParsableCommand {
     }
 
     private static func print(_ response: PolicyTestResponse) throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-      Output.write(indented(json: try encoder.encode(response)))
+      Output.write(try indented(response))
     }
 
     private func text(_ response: PolicyTestResponse) -> String {

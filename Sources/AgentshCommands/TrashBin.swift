@@ -18,9 +18,12 @@ struct TrashBin {
     /// Seconds since 1970; where there is no note the time of the file's last change.
     let deleted: UInt64
 
-    var file: String { bin.directory + "/\(TrashEntry.files)/" + id }
-    var note: String { bin.directory + "/\(TrashEntry.info)/" + id }
+    var file: String { bin.file(id) }
+    var note: String { bin.note(id) }
   }
+
+  private func file(_ id: String) -> String { directory + "/\(TrashEntry.files)/" + id }
+  private func note(_ id: String) -> String { directory + "/\(TrashEntry.info)/" + id }
 
   /// The directories that are there, of those where a session with one of the `workspaces` puts things.
   static func all(home: String, workspaces: [String]) -> [TrashBin] {
@@ -38,12 +41,11 @@ struct TrashBin {
 
   private func item(_ id: String) -> Item {
     var entry: TrashEntry?
-    if case .success(let text) = readAll(directory + "/\(TrashEntry.info)/" + id, limit: TrashEntry.limit) {
+    if case .success(let text) = readAll(note(id), limit: TrashEntry.limit) {
       entry = TrashEntry(text: text)
     }
     var status = stat()
-    let looked = statAt(
-      AT_FDCWD, PathText(directory + "/\(TrashEntry.files)/" + id), &status, flags: AT_SYMLINK_NOFOLLOW)
+    let looked = statAt(AT_FDCWD, PathText(file(id)), &status, flags: AT_SYMLINK_NOFOLLOW)
     let isPlace = status.st_size == 0 && status.st_mode == UInt32(S_IFREG) | TrashEntry.placeMode
     return Item(
       id: id, bin: self, entry: entry, size: looked == 0 && !isPlace ? Int64(status.st_size) : nil,
@@ -75,15 +77,7 @@ extension TrashBin.Item {
   private func openParent(
     _ names: ArraySlice<PathText>, of path: String
   ) throws(CommandFailure) -> FileDescriptor {
-    let flags = UInt64(UInt32(bitPattern: O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
-    var opened = openAt2(AT_FDCWD, PathText("/"), flags: flags, resolve: 0)
-    for name in names where opened >= 0 {
-      let above = FileDescriptor(owning: Int32(opened))
-      opened = openAt2(above.number, name, flags: flags, resolve: 0)
-      guard opened == -Int(ENOENT) else { continue }
-      _ = mkdirAt(above.number, name, mode: 0o777)
-      opened = openAt2(above.number, name, flags: flags, resolve: 0)
-    }
+    let opened = openOrMakeDirectory(names, mode: 0o777)
     if opened >= 0 { return FileDescriptor(owning: Int32(opened)) }
     let errno = Int32(truncatingIfNeeded: -opened)
     if errno == ENOTDIR || errno == ELOOP {

@@ -3,7 +3,6 @@ import AgentshConfig
 import AgentshEvent
 import AgentshWire
 import ArgumentParser
-import FoundationEssentials
 import LinuxSystem
 
 struct TrashCommand: ParsableCommand {
@@ -37,26 +36,22 @@ struct TrashCommand: ParsableCommand {
       do throws(ClientError) { account = try .current(homeVariable: context.value(of: "HOME")) } catch {
         throw CommandFailure(error)
       }
-      let workspaces = root.map { [context.absolute($0)] } ?? Self.upwards(context.directory)
+      let workspaces = root.map { [context.absolute($0)] } ?? context.directory.upwards
       return TrashBin.all(home: account.home, workspaces: workspaces).flatMap { $0.items() }
     }
 
-    func item(_ id: String) throws(CommandFailure) -> TrashBin.Item {
-      guard let item = try items().first(where: { $0.id == id }) else {
-        throw CommandFailure(
-          "there is no \(id) in the trash", hint: "agentsh trash list; --root DIR for another workspace's")
+    /// Those of the ids, in their order; the trash is read once.
+    func items(_ ids: [String]) throws(CommandFailure) -> [TrashBin.Item] {
+      let all = try items()
+      var found: [TrashBin.Item] = []
+      for id in ids {
+        guard let item = all.first(where: { $0.id == id }) else {
+          throw CommandFailure(
+            "there is no \(id) in the trash", hint: "agentsh trash list; --root DIR for another workspace's")
+        }
+        found.append(item)
       }
-      return item
-    }
-
-    static func upwards(_ directory: String) -> [String] {
-      var result = [directory]
-      var rest = directory[...]
-      while let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")), rest != "/" {
-        rest = slash == rest.startIndex ? "/" : rest[..<slash]
-        result.append(String(rest))
-      }
-      return result
+      return found
     }
   }
 
@@ -82,11 +77,7 @@ struct TrashCommand: ParsableCommand {
             rule: item.entry?.rule ?? "", file: item.file, size: size)
         }
       }
-      if json {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Output.write(indented(json: try encoder.encode(rows)))
-      }
+      if json { return Output.write(try indented(rows)) }
       let text = rows.map { [$0.id, $0.deleted, String($0.size), $0.path] }
       Output.write(Array(Table.text([["ID", "DELETED", "SIZE", "PATH"]] + text).utf8))
     }
@@ -102,7 +93,7 @@ struct TrashCommand: ParsableCommand {
 
     func run() throws {
       let target = try to.map { try ProcessContext.current().absolute($0) }
-      Output.line(try place.item(id).restore(to: target))
+      for item in try place.items([id]) { Output.line(try item.restore(to: target)) }
     }
   }
 
@@ -129,7 +120,7 @@ struct TrashCommand: ParsableCommand {
     private static let settled: Duration = .seconds(60)
 
     func run() throws {
-      let found = ids.isEmpty ? try place.items() : try ids.map { try place.item($0) }
+      let found = try ids.isEmpty ? place.items() : place.items(ids)
       let now = Duration.nanoseconds(Int64(wallClock()))
       let age = olderThan.flatMap { Duration(parsing: $0) } ?? .zero
       var count = 0

@@ -17,7 +17,7 @@ package enum OperatorFile {
       return "\(path): its real name cannot be found"
     }
     if let objection = objection(to: path, mayBeSticky: false) { return objection }
-    for directory in Set(above(path) + above(target.text)).sorted() {
+    for directory in [path, target.text].flatMap({ $0.upwards.dropFirst().reversed() }) {
       if let objection = objection(to: directory, mayBeSticky: true) { return objection }
     }
     return nil
@@ -33,10 +33,5 @@ package enum OperatorFile {
     let others = status.st_mode & 0o002 != 0
     let group = status.st_mode & 0o020 != 0 && status.st_gid != 0
     return others || group ? "\(path) can be written by others than root" : nil
-  }
-
-  private static func above(_ path: String) -> [String] {
-    let names = path.pathNames.filter { !$0.isEmpty }
-    return (0..<names.count).map { "/" + names[..<$0].joined(separator: "/") }
   }
 }

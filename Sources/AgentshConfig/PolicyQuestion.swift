@@ -59,7 +59,7 @@ package struct PolicyQuestion: Sendable, Equatable {
   ) throws(PolicyQuestionError) -> String {
     guard path.begins(with: "/") else { throw .badSubject(op, path, "the path must be absolute") }
     var names: [String] = []
-    for name in path.pathNames where !name.isEmpty && name != "." {
+    for name in path.pathNames where name != "." {
       if name == ".." { _ = names.popLast() } else { names.append(name) }
     }
     var clean = "/" + names.joined(separator: "/")

@@ -110,7 +110,7 @@ extension PolicyReader {
     if pattern.count > 1, pattern.hasSuffix("/") {
       return ("no path ends in a slash", "write \(pattern)** for what is below it")
     }
-    let components = pattern.pathNames.dropFirst()
+    let components = pattern.pathParts.dropFirst()
     if components.contains(".") || components.contains("..") {
       return ("names are canonical, without . and ..", "")
     }

@@ -20,7 +20,7 @@ package enum PrivateDirectory {
     _ path: String, ownedBy uid: UInt32, mode: UInt32 = 0o700
   ) throws(PrivateDirectoryError) -> FileDescriptor {
     guard path.begins(with: "/"), !path.utf8.contains(0) else { throw .notAbsolute(path) }
-    let names = path.pathNames.filter { !$0.isEmpty }
+    let names = path.pathNames
     guard !names.isEmpty, !names.contains(".."), !names.contains(".") else { throw .notAbsolute(path) }
     let directory: FileDescriptor
     if let found = try openIfThere(path, names) {

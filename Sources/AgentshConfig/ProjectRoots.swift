@@ -16,14 +16,9 @@ package struct ProjectRoots: Sendable, Equatable {
   ///   - home: canonical and absolute.
   ///   - holds: whether the directory (first) has an entry of that name (second).
   package init(workspace: String, home: String, holds: (String, String) -> Bool) {
-    var candidates: [String] = []
-    var path = workspace[...]
-    while path.utf8.count > 1 {
-      if !path.isSame(as: workspace), home.isWithin(String(path)) { break }
-      candidates.append(String(path))
-      guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { break }
-      path = path[..<slash]
-    }
+    let candidates = workspace.upwards.enumerated().prefix { step, path in
+      path != "/" && (step == 0 || !home.isWithin(path))
+    }.map(\.element)
     let project = candidates.first { directory in Self.marks.contains { holds(directory, $0) } } ?? workspace
     self.project = project
     git = candidates.first { holds($0, ".git") } ?? project

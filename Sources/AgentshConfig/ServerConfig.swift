@@ -207,7 +207,7 @@ package struct ServerConfig: Sendable, Equatable {
 
   private func absolute(_ text: String, _ place: Place, _ what: String, _ problems: inout Problems) -> String?
   {
-    let names = text.pathNames.filter { !$0.isEmpty }
+    let names = text.pathNames
     guard text.begins(with: "/"), !names.contains(".."), !names.contains(".") else {
       problems.add(place, "\(what) must be an absolute path without . and .., not \"\(text)\"")
       return nil

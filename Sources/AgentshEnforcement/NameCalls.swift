@@ -129,26 +129,25 @@ extension Mediator {
       }
       var errno = EACCES
       // An empty directory holds nothing to keep.
-      let isSoft = decision.softDeletes && (operation == .delete || operation == .rmdir)
-      var isDone = decision.permits || isSoft
+      let keeps = decision.softDeletes && operation == .delete
+      var isDone = decision.permits || keeps || decision.softDeletes && operation == .rmdir
       if isDone {
         guard notification.isAlive() else { return }
         scratch.text.removeAll()
         scratch.text.append(scratch.name, from: leaf)
-        if isSoft, operation == .delete {
+        if keeps {
           (isDone, errno) = softDelete(parent.number, decision, &scratch)
         } else {
           errno = Int32(truncatingIfNeeded: -act(parent.number, scratch.text))
         }
       }
-      let kept = isSoft && operation == .delete && isDone && errno == 0
       let outcome = Recorder.Outcome(
         .file, notification, operation: operation.rawValue, decision: decision, errno: errno,
         started: started, isDone: isDone)
       if errno == 0 { notification.complete() } else { notification.fail(errno) }
-      cutSlash(&scratch.name)
+      scratch.name.cutSlash()
       recorder.record(
-        outcome, raw: scratch.raw, name: scratch.name, other: kept ? scratch.nameOther : nil)
+        outcome, raw: scratch.raw, name: scratch.name, other: keeps && errno == 0 ? scratch.nameOther : nil)
     }
   }
 
@@ -180,14 +179,8 @@ extension Mediator {
 
   /// Decides on a name that may end in the slash that asks for a directory.
   private func decideName(_ operation: FileOperation, _ scratch: inout Scratch) -> Decision {
-    let count = scratch.name.count
-    let slash = count > 1 && scratch.name[count - 1] == UInt8(ascii: "/")
-    if slash { scratch.name.truncate(to: count - 1) }
+    let slash = scratch.name.cutSlash()
     defer { if slash { scratch.name.append(UInt8(ascii: "/")) } }
     return scratch.decider.decide(operation, scratch.name)
-  }
-
-  func cutSlash(_ name: inout PathText) {
-    if name.count > 1, name[name.count - 1] == UInt8(ascii: "/") { name.truncate(to: name.count - 1) }
   }
 }

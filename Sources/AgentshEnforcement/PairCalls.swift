@@ -304,8 +304,8 @@ extension Mediator {
     let outcome = Recorder.Outcome(
       .file, notification, operation: operation.rawValue, decision: decision, errno: errno, started: started)
     if errno == 0 { notification.complete() } else { notification.fail(errno) }
-    cutSlash(&scratch.name)
-    cutSlash(&scratch.nameOther)
+    scratch.name.cutSlash()
+    scratch.nameOther.cutSlash()
     recorder.record(outcome, raw: scratch.raw, name: scratch.name, other: scratch.nameOther)
   }
 }

@@ -31,19 +31,10 @@ package struct Spool: ~Copyable {
   ///   buffers (`FrameHeader.spoolExcess`).
   package mutating func append(_ frame: [UInt8], isLast: Bool = false) throws(SystemCallError) {
     guard isLast || size + UInt64(frame.count) <= limit else { throw SystemCallError("write", EDQUOT) }
-    var written = 0
-    while written < frame.count {
-      // SAFETY: the rest of the frame, alive across the call.
-      let got = unsafe frame.withUnsafeBufferPointer { bytes in
-        rawCall(
-          Int(SYS_write), Int(file.number), kernelAddress(bytes.baseAddress) + written, frame.count - written)
-      }
-      if got == -Int(EINTR) { continue }
-      if got <= 0 {
-        _ = truncateDescriptor(file.number, length: Int64(size))
-        throw SystemCallError("write", got == 0 ? ENOSPC : Int32(truncatingIfNeeded: -got))
-      }
-      written += got
+    let result = writeAll(file.number, frame)
+    guard result == 0 else {
+      _ = truncateDescriptor(file.number, length: Int64(size))
+      throw SystemCallError("write", Int32(truncatingIfNeeded: -result))
     }
     size += UInt64(frame.count)
   }

@@ -38,7 +38,7 @@ package struct Trash: Sendable {
     var information = stat()
     // A slash behind it asks for a directory, which unlink refuses as well.
     var leaf = named
-    while leaf.count > 1, leaf[leaf.count - 1] == UInt8(ascii: "/") { leaf.truncate(to: leaf.count - 1) }
+    leaf.cutSlash()
     let looked = statAt(parent, leaf, &information, flags: AT_SYMLINK_NOFOLLOW)
     guard looked == 0 else { return .failed(errno: Int32(truncatingIfNeeded: -looked)) }
     guard FileType(mode: information.st_mode) != .directory else { return .failed(errno: EISDIR) }
@@ -58,8 +58,13 @@ package struct Trash: Sendable {
         id = PathText(String(next, radix: 16))
         moved = move(parent, leaf, files, info, id, note)
       }
-      if moved == -Int(EXDEV) { continue }
-      guard moved == 0 else { return .failed(errno: told(Int32(truncatingIfNeeded: -moved), parent, leaf)) }
+      switch Int32(truncatingIfNeeded: -moved) {
+      case 0: break
+      case EXDEV: continue
+      // It has become a directory, for the parent is one: what unlink says of those.
+      case ENOTDIR: return .failed(errno: EISDIR)
+      case let errno: return .failed(errno: errno)
+      }
       place = path
       place.append("/\(TrashEntry.files)/".utf8)
       place.append(id)
@@ -84,15 +89,6 @@ package struct Trash: Sendable {
     return result
   }
 
-  /// What unlink says where a rename says that one of two is a directory and the other is none.
-  private func told(_ errno: Int32, _ parent: Int32, _ leaf: PathText) -> Int32 {
-    var information = stat()
-    guard errno == ENOTDIR, statAt(parent, leaf, &information, flags: AT_SYMLINK_NOFOLLOW) == 0,
-      FileType(mode: information.st_mode) == .directory
-    else { return errno }
-    return EISDIR
-  }
-
   /// A new file, whole; 0, or -errno and there is none.
   private static func write(
     _ bytes: [UInt8], _ directory: borrowing FileDescriptor, _ name: PathText, mode: UInt32
@@ -101,58 +97,28 @@ package struct Trash: Sendable {
       directory.number, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode: 0o600)
     guard opened >= 0 else { return opened }
     let file = FileDescriptor(owning: Int32(opened))
-    var done = 0
-    while done < bytes.count {
-      // SAFETY: the bytes live across the call.
-      let written = unsafe bytes.withUnsafeBufferPointer {
-        rawCall(Int(SYS_write), Int(file.number), kernelAddress($0.baseAddress) + done, bytes.count - done)
-      }
-      if written == -Int(EINTR) { continue }
-      guard written > 0 else {
-        _ = unlinkAt(directory.number, name, flags: 0)
-        return written < 0 ? written : -Int(EIO)
-      }
-      done += written
-    }
-    let set = rawCall(Int(SYS_fchmod), Int(file.number), Int(mode))
-    if set != 0 { _ = unlinkAt(directory.number, name, flags: 0) }
-    return set
+    var result = writeAll(file.number, bytes)
+    if result == 0 { result = rawCall(Int(SYS_fchmod), Int(file.number), Int(mode)) }
+    if result != 0 { _ = unlinkAt(directory.number, name, flags: 0) }
+    return result
   }
 
   // MARK: the directories
 
-  /// The trash directory, made where it is missing; nil where it cannot be, or is not the owner's alone.
+  /// The trash directory, made where it is missing; nil where it cannot be, is behind a link, or is not the owner's alone. Rules
+  /// are about the canonical names that the places have.
   private func open(_ path: PathText) -> FileDescriptor? {
-    switch openDirectory(AT_FDCWD, path) {
-    case -Int(ENOENT): break
-    case let opened: return checked(opened)
-    }
-    var above = PathText()
-    for index in 1..<max(1, path.count) where path[index] == UInt8(ascii: "/") {
-      above.removeAll()
-      above.append(path.bytes[0..<index])
-      _ = mkdirAt(AT_FDCWD, above, mode: 0o700)
-    }
-    _ = mkdirAt(AT_FDCWD, path, mode: 0o700)
-    guard let made = checked(openDirectory(AT_FDCWD, path)) else { return nil }
+    let opened = openDirectoryItself(AT_FDCWD, path)
+    guard opened == -Int(ENOENT) else { return checked(opened) }
+    let names = path.bytes.split(separator: UInt8(ascii: "/")).map { PathText($0) }
+    guard let made = checked(openOrMakeDirectory(names, mode: 0o700)) else { return nil }
     // In a workspace it is no part of the work.
     _ = Self.write(Array("*\n".utf8), made, PathText(".gitignore"), mode: 0o600)
     return made
   }
 
   private func below(_ directory: borrowing FileDescriptor, _ name: String) -> FileDescriptor? {
-    let name = PathText(name)
-    let opened = openDirectory(directory.number, name)
-    if opened != -Int(ENOENT) { return checked(opened) }
-    _ = mkdirAt(directory.number, name, mode: 0o700)
-    return checked(openDirectory(directory.number, name))
-  }
-
-  /// Without following any link: the names of the places are canonical, and rules are about what they name.
-  private func openDirectory(_ directory: Int32, _ name: PathText) -> Int {
-    openAt2(
-      directory, name, flags: UInt64(UInt32(bitPattern: O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-      resolve: UInt64(RESOLVE_NO_SYMLINKS))
+    checked(openOrMakeDirectory(directory.number, PathText(name), mode: 0o700))
   }
 
   /// Whoever else could write there could take what was deleted, or put something else in its place.

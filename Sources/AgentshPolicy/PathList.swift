@@ -134,7 +134,7 @@ struct PathList: Sendable {
     }
     self.program = program
     self.list = list
-    verdicts = [.deny, .deny, .deny] + rules.map(\.verdict)
+    verdicts = Array(repeating: .deny, count: Self.floorCount) + rules.map(\.verdict)
     operations = floorOperations + rules.map(\.operations)
     operationCount = defaults.count
     self.tellsTruncating = tellsTruncating

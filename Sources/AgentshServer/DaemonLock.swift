@@ -63,14 +63,5 @@ func writeAll(_ text: String, to file: Int32) throws(SystemCallError) {
 }
 
 func writeAll(_ bytes: [UInt8], to file: Int32) throws(SystemCallError) {
-  var done = 0
-  while done < bytes.count {
-    // SAFETY: the range lies inside the array.
-    let count = unsafe bytes.withUnsafeBytes { buffer in
-      retryingInterrupt {
-        rawCall(Int(SYS_write), Int(file), kernelAddress(buffer.baseAddress) + done, buffer.count - done)
-      }
-    }
-    done += try check("write", count)
-  }
+  try check("write", writeAll(file, bytes))
 }

@@ -122,7 +122,7 @@ package struct PolicyChoice: Sendable {
 
   private func isCanonical(_ path: String) -> Bool {
     path.begins(with: "/") && !path.utf8.contains(0)
-      && path.pathNames.dropFirst().allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+      && path.pathParts.dropFirst().allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
   }
 
   /// What a user may ask for by name; nil: all there are. The user database is asked each time.

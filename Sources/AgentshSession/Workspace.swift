@@ -31,7 +31,7 @@ package struct Workspace: Sendable, Equatable {
       }
     }
     let path = try canonicalDirectory(request.workspace, "workspace")
-    if !roots.isEmpty, !roots.contains(where: { isAtOrBelow(path, $0) }) {
+    if !roots.isEmpty, !roots.contains(where: { path.isWithin($0) }) {
       throw .workspace(
         "workspace \(path) is outside of what this server allows",
         hint: "it allows \(roots.joined(separator: ", "))")
@@ -46,7 +46,7 @@ package struct Workspace: Sendable, Equatable {
   ) throws(SessionError) -> (String, String) {
     if let given = request.projectRoot, !given.isEmpty {
       let root = try canonicalDirectory(given, "project_root", flags: O_PATH)
-      guard isAtOrBelow(path, root) else {
+      guard path.isWithin(root) else {
         throw .workspace("workspace \(path) does not lie in project_root \(root)")
       }
       return (root, root)
@@ -87,10 +87,4 @@ package struct Workspace: Sendable, Equatable {
     default: "cannot be opened: \(errnoText(errno))"
     }
   }
-}
-
-/// Whether `path` is `directory` or lies below it. Both canonical, and compared by bytes: to Swift two spellings of one
-/// character are equal.
-package func isAtOrBelow(_ path: String, _ directory: String) -> Bool {
-  directory == "/" || isBelow(path.utf8.span, directory.utf8.span)
 }

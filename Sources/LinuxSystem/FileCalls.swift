@@ -121,6 +121,49 @@ package func truncateDescriptor(_ number: Int32, length: Int64) -> Int {
   rawCall(Int(SYS_ftruncate), Int(number), Int(length))
 }
 
+/// `write(2)` until all is written. Returns 0, or -errno with a part written; ENOSPC where nothing more is taken.
+package func writeAll(_ file: Int32, _ bytes: [UInt8]) -> Int {
+  var done = 0
+  while done < bytes.count {
+    // SAFETY: the range lies inside the array.
+    let written = unsafe bytes.withUnsafeBufferPointer { buffer in
+      retryingInterrupt {
+        rawCall(Int(SYS_write), Int(file), kernelAddress(buffer.baseAddress) + done, buffer.count - done)
+      }
+    }
+    guard written > 0 else { return written < 0 ? written : -Int(ENOSPC) }
+    done += written
+  }
+  return 0
+}
+
+/// Opens the directory `name` in `directory` and makes it with `mode` where it is missing. No link is followed: ELOOP.
+/// Returns a descriptor (O_PATH). `openat2(2)`, `mkdirat(2)`
+package func openOrMakeDirectory(_ directory: Int32, _ name: PathText, mode: UInt32) -> Int {
+  let opened = openDirectoryItself(directory, name)
+  guard opened == -Int(ENOENT) else { return opened }
+  // What is there by now, or cannot be made, shows at the next line.
+  _ = mkdirAt(directory, name, mode: mode)
+  return openDirectoryItself(directory, name)
+}
+
+/// Opens a directory without following any link on the way: ELOOP.
+package func openDirectoryItself(_ directory: Int32, _ path: PathText) -> Int {
+  openAt2(
+    directory, path, flags: UInt64(UInt32(bitPattern: O_PATH | O_DIRECTORY | O_CLOEXEC)),
+    resolve: UInt64(RESOLVE_NO_SYMLINKS))
+}
+
+/// The same below the root, name by name, each made where it is missing.
+package func openOrMakeDirectory(_ names: some Sequence<PathText>, mode: UInt32) -> Int {
+  var opened = openDirectoryItself(AT_FDCWD, PathText("/"))
+  for name in names where opened >= 0 {
+    let above = FileDescriptor(owning: Int32(opened))
+    opened = openOrMakeDirectory(above.number, name, mode: mode)
+  }
+  return opened
+}
+
 /// `fcntl(2)` with a number as argument.
 package func controlDescriptor(_ number: Int32, _ command: Int32, _ argument: Int = 0) -> Int {
   rawCall(Int(SYS_fcntl), Int(number), Int(command), argument)

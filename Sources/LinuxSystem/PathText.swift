@@ -62,6 +62,14 @@ package struct PathText: Sendable {
     storage[count] = 0
   }
 
+  /// Takes off the slash that asks for a directory. Whether there was one; the root has none.
+  @discardableResult
+  package mutating func cutSlash() -> Bool {
+    guard count > 1, storage[count - 1] == UInt8(ascii: "/") else { return false }
+    truncate(to: count - 1)
+    return true
+  }
+
   /// Takes the first `length` bytes off.
   package mutating func dropFirst(_ length: Int) {
     guard length > 0 else { return }

@@ -1,3 +1,4 @@
+import AgentshConfig
 import AgentshSession
 import Testing
 
@@ -9,6 +10,6 @@ import Testing
     ("/srv/caf\u{e9}/w", "/srv/caf\u{e9}", true), ("/srv/cafe\u{301}/w", "/srv/caf\u{e9}", false),
     ("/srv/cafe\u{301}", "/srv/caf\u{e9}", false), ("/srv/a/\u{301}w", "/srv/a", true),
   ]) func `a workspace lies below a root by its bytes`(path: String, root: String, holds: Bool) {
-    #expect(isAtOrBelow(path, root) == holds)
+    #expect(path.isWithin(root) == holds)
   }
 }
